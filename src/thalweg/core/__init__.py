@@ -1,0 +1,1 @@
+"""Records, the operator interface, errors, arrays, seeds, events and the kernel cache."""
