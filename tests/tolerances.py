@@ -1,0 +1,87 @@
+"""Every tolerance of the tests, by dtype and family, with its reason.
+
+A test takes its tolerance from here by name. A new one comes with the arithmetic that fixes it; "it failed once" is
+not a reason. All are relative unless the text says otherwise; `u` is the unit roundoff of the dtype, half of `eps`.
+"""
+
+import numpy as np
+
+EPS = {np.dtype(np.float64): 2.0**-52, np.dtype(np.float32): 2.0**-23}
+"""Spacing of the numbers just above 1."""
+
+
+def eps(dtype=np.float64):
+    """Spacing of the dtype's numbers just above 1."""
+    return EPS[np.dtype(dtype)]
+
+
+def arithmetic(dtype=np.float64, operations=1):
+    """A value computed by so many operations that do not cancel.
+
+    Each rounds by u = eps/2, so operations * u bounds the relative error to first order; the factor 8 covers functions
+    such as exp and log, which the C library returns within a few units in the last place, on both sides.
+    """
+    return 4 * eps(dtype) * max(1, operations)
+
+
+def summation(count, dtype=np.float64):
+    """A sum of `count` terms beside the same sum in another order, relative to the sum of the terms' sizes.
+
+    NumPy adds pairwise in blocks of 128, and BLAS in at least 4 lanes: the error is at most (128 + log2 n) u on one
+    side and n/4 u on the other, and behaves like its square root since roundings do not conspire.
+    """
+    return 8 * eps(dtype) * (1 + np.sqrt(count))
+
+
+def solve(condition, dtype=np.float64, size=1):
+    """The solution of a linear system, in norm.
+
+    A backward stable solver answers exactly for a matrix that differs by about u relatively, and the condition number
+    carries that to the solution; sqrt(size) is the practical growth of the backward error of Cholesky and LU.
+    """
+    return 8 * eps(dtype) * max(1.0, condition) * np.sqrt(size)
+
+
+def minimizer(condition, gap, scale=1.0):
+    """A minimiser known through a gap in value, in norm.
+
+    f(x) - f* >= (mu/2)||x - x*||^2, so a gap of `gap`, in units of L * scale^2 / 2, leaves at most
+    scale * sqrt(condition * gap): half of the digits of the value.
+    """
+    return scale * np.sqrt(max(1.0, condition) * gap)
+
+
+def forward_difference(dtype=np.float64):
+    """A first derivative by forward differences at the best step, relative to the size of f and its second derivative.
+
+    Truncation h/2 and rounding 2u/h meet at h = 2 sqrt(u), where together they make 2 sqrt(u); the factor 10 is for a
+    second derivative and a size that are 10 times what the step assumes.
+    """
+    return 10 * np.sqrt(2 * eps(dtype))
+
+
+def central_difference(dtype=np.float64):
+    """A first derivative by central differences at the best step, relative to the size of f and its third derivative.
+
+    Truncation h^2/6 and rounding u/h meet at h = (3u)^(1/3), where together they make (9/8)^(1/3) u^(2/3); the factor
+    20 is for a third derivative that is 20 times what the step assumes.
+    """
+    return 20 * (eps(dtype) / 2) ** (2 / 3)
+
+
+CURVATURE_BOUND_ABOVE_TRUTH = 1e-6
+"""Absolute. How far a derived bound on a second derivative may lie above the truth: what the product promises."""
+
+CURVATURE_BOUND_BELOW_TRUTH = 0.0
+"""Absolute. A bound is rigorous or it is none: it is rounded outwards, so not even one rounding may be missing."""
+
+PEER_COEFFICIENTS = 1e-6
+"""Relative, in norm. Coefficients beside scikit-learn's at its own tol of 1e-12: what the product promises. Both sides
+stop on a gap near the precision floor, 1e-16 of f; `minimizer` makes that 1e-8 times the root of the conditioning."""
+
+CERTIFIED_GAP = 1e-8
+"""Of f(0). The target of a fit before it is polished to the precision floor: what the product promises."""
+
+FLOAT32_INPUT = 1e-6
+"""Relative, in norm. A solution from float32 data beside the same data in float64: the data agree to u = 6e-8, and the
+solution moves by the conditioning of the *regularised* problem times that; tests use data where it is below 16."""
