@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thalweg.core.errors import InputError
-from thalweg.data.frame import raise_repeated
+from thalweg.data.frame import MISSING_CELLS, raise_repeated
 from thalweg.data.table import Origin
 
 if TYPE_CHECKING:
     import polars
 
-_MISSING = ["NA", "N/A", "n/a", "NaN", "nan", "NAN", "null", "NULL", "Null"]
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|inf|nan)\s*", re.IGNORECASE)
 _COMMA_NUMBER = re.compile(r"\s*[-+]?\d+(,\d+)?\s*")
 
@@ -41,7 +40,7 @@ def read_bytes(path: Path) -> bytes:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}", "check its permissions") from None
-    if path.suffix != ".gz":
+    if path.suffix.lower() != ".gz":
         return content
     try:
         return gzip.decompress(content)
@@ -122,7 +121,7 @@ class _Text:
                     has_header=self.header,
                     separator=self.delimiter,
                     new_columns=names,
-                    null_values=_MISSING,
+                    null_values=MISSING_CELLS,
                     infer_schema_length=None,
                     infer_schema=infer,
                 )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import polars
 
 MOST_LEVELS = 1000
+MISSING_CELLS = ["", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "null", "NULL", "Null"]
 _DATE = r"^\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T]\d{1,2}:\d{2}.*)?$|^\d{1,2}[-/.]\d{1,2}[-/.]\d{4}$"
 _DECIMAL_COMMA = r"^[-+]?\d+,\d+$"
 
@@ -194,6 +195,8 @@ class _ColumnReader:
     def _text(self, series: polars.Series) -> polars.Series:
         import polars
 
+        if self.parsed and series.is_in(MISSING_CELLS).any():
+            _raise_missing(polars.DataFrame(series.set(series.is_in(MISSING_CELLS), None)), self.origin)
         numbers = series.cast(polars.Float64, strict=False)
         good = self.height - numbers.null_count()
         if good == self.height:

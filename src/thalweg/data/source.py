@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -63,7 +64,7 @@ def load_table(source: Any, target: str | int | None = None, *, y: Any = None, s
     if isinstance(source, (list, tuple)):
         return _from_array(_rows(source), target, y, Origin("X"), "array", options)
     if hasattr(source, "__array__"):
-        return _from_array(np.asarray(source), target, y, Origin("X"), "array", options)
+        return _from_array(_converted(source), target, y, Origin("X"), "array", options)
     raise InputError(
         f"source is of type {type(source).__name__}",
         "pass a path, the name of a built-in set, an array, a sparse matrix, a frame, or a list of rows",
@@ -144,6 +145,17 @@ def _from_parts(
     return assemble(name, parts.X, y, parts.feature_names, parts.target_name, origin, notes=notes, **options)
 
 
+def _converted(source: Any) -> np.ndarray:
+    try:
+        return np.asarray(source)
+    except (TypeError, RuntimeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"source of type {type(source).__name__} does not convert to NumPy ({reason})",
+            "pass a NumPy array; for a torch tensor X.detach().cpu().numpy()",
+        ) from None
+
+
 def _rows(source: Sequence[Any]) -> np.ndarray:
     """Turn a list of rows into an array, or name the row that has another length."""
     lengths = [len(row) if hasattr(row, "__len__") and not isinstance(row, (str, bytes)) else -1 for row in source]
@@ -167,8 +179,8 @@ def _rows(source: Sequence[Any]) -> np.ndarray:
 
 
 def _from_path(source: str | Path, target: str | int | None, y: Any, options: dict[str, Any]) -> Table:
-    path = Path(source)
-    if not path.exists():
+    path = Path(source).expanduser()
+    if not os.path.exists(path):  # unlike Path.exists, False for a name that no file can have
         _raise_no_file(source, path)
     if path.is_dir():
         raise InputError(f"{path} is a folder", f"give a file in it; known formats: {_KNOWN}")
@@ -226,10 +238,11 @@ def _from_archive(path: Path, target: str | int | None, y: Any, options: dict[st
 
 def _raise_no_file(source: str | Path, path: Path) -> None:
     folder = path.parent
-    files = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    files = os.listdir(folder) if os.path.isdir(folder) else []
     near = get_close_matches(path.name, [*BUILTIN_NAMES, *files], n=3)
     close = [name if name in BUILTIN_NAMES else str(folder / name) for name in near]
     built_in = f"built-in sets: {', '.join(BUILTIN_NAMES)}"
     remedy = f"did you mean {' or '.join(map(repr, close))}? {built_in}" if close else f"check the path; {built_in}"
-    where = "" if folder.is_dir() else f" (nor a folder {str(folder)!r})"
-    raise InputError(f"there is no file {str(source)!r}{where}", remedy)
+    where = "" if os.path.isdir(folder) else f" (nor a folder {str(folder)!r})"
+    shown = str(source) if len(str(source)) <= 200 else f"{str(source)[:200]}..."
+    raise InputError(f"there is no file {shown!r}{where}", remedy)
