@@ -53,12 +53,10 @@ def assemble(
         InputError: A value, type or shape cannot be used.
 
     """
-    if isinstance(X, np.ndarray):
-        names = tuple(feature_names) if feature_names is not None else default_names(X.shape[1] if X.ndim == 2 else 0)
-        X, said = check_dense(X, names, origin)
-    else:
-        names = tuple(feature_names) if feature_names is not None else default_names(X.shape[1])
-        X, said = check_sparse(X, names, origin)
+    if feature_names is None:
+        feature_names = default_names(X.shape[1] if X.ndim == 2 else 0)
+    names = tuple(feature_names)
+    X, said = (check_dense if isinstance(X, np.ndarray) else check_sparse)(X, names, origin)
     target = check_target(y, X.shape[0], origin)
     weights = None
     if sample_weight is not None:

@@ -76,7 +76,9 @@ def read_delimited(path: Path, content: bytes) -> tuple[polars.DataFrame, Origin
         raise InputError(f"{path.name} is empty", "give a file with a header line and at least 2 rows")
     names = [field.strip() for field in first[1]]
     notes: tuple[str, ...] = ()
-    if _is_data(names):
+    if _counts_columns(names):
+        notes = (f"the first line of {path.name} counts its columns, so it is the header",)
+    elif _is_data(names):
         text = _Text(text.name, content, text.delimiter, header=False)
         names = [f"x{column}" for column in range(1, len(names) + 1)]
         notes = (f"the first line of {path.name} is data, so there is no header: columns are named x1 to {names[-1]}",)
@@ -189,12 +191,18 @@ def _delimiter(line: str, path: Path) -> str:
 
 
 def _is_data(fields: list[str]) -> bool:
-    """Say whether the first line holds data: mostly numbers, other than a count 0, 1, 2, ... that names columns."""
-    numbers = [field for field in fields if _NUMBER.fullmatch(field) or _COMMA_NUMBER.fullmatch(field)]
-    if 2 * len(numbers) < len(fields) or not numbers:
-        return False
-    counted = [str(i) for i in range(len(numbers))], [str(i + 1) for i in range(len(numbers))]
-    return len(numbers) < 3 or numbers not in counted
+    """Say whether the first line holds data: at least half of it is numbers."""
+    return 2 * len(_numbers(fields)) >= len(fields)
+
+
+def _counts_columns(fields: list[str]) -> bool:
+    """Say whether the numbers in the first line are 0, 1, 2, ... or 1, 2, 3, ...: names of five columns or more."""
+    numbers = _numbers(fields)
+    return len(numbers) >= 5 and any(numbers == [str(i + first) for i in range(len(numbers))] for first in (0, 1))
+
+
+def _numbers(fields: list[str]) -> list[str]:
+    return [field for field in fields if _NUMBER.fullmatch(field) or _COMMA_NUMBER.fullmatch(field)]
 
 
 def _check_header(names: list[str], file: str) -> None:

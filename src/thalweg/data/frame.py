@@ -312,12 +312,15 @@ def _pandas_series(series: Any, name: str, kind: str, origin: Origin) -> polars.
         return polars.Series(name, text, dtype=polars.Categorical if category else polars.String)
     if kind == "extension" or all(issubclass(kind, (bool, np.bool_)) for kind in present):
         try:
-            return polars.Series(name, values)
+            made = polars.Series(name, values)
         except (TypeError, polars.exceptions.PolarsError):
+            made = polars.Series(name, values, dtype=polars.Object)
+        if made.dtype == polars.Object:
             raise InputError(
                 f"{origin.label}: column {name!r} has type {series.dtype}, which is neither number, bool nor text",
                 "convert or drop the column",
-            ) from None
+            )
+        return made
     if all(issubclass(kind, (int, float, np.integer, np.floating)) for kind in present):
         raise InputError(
             f"{origin.label}: column {name!r} has dtype=object though every cell is a number",

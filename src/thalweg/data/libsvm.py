@@ -52,7 +52,9 @@ def read_libsvm(path: Path, content: bytes) -> tuple[csr_array, np.ndarray, Orig
     except (ValueError, OverflowError) as error:
         _raise_bad_line(path.name, content)
         raise InputError(f"{path.name} is not LIBSVM text ({error})", "write lines 'label index:value ...'") from None
-    if X.indices.size and X.indices.min() > 0:
+    if not X.indices.size:
+        raise InputError(f"{path.name} holds labels and no index:value entry", "write lines 'label index:value ...'")
+    if X.indices.min() > 0:
         X = csr_array((X.data, X.indices - 1, X.indptr), shape=(X.shape[0], X.shape[1] - 1))
         note = f"indices in {path.name} start at 1: column x1 is index 1"
     else:
