@@ -174,3 +174,17 @@ def test_numbers_survive_exactly(load):
     table = load(content)
     assert np.array_equal(table.X, values[:, :2])
     assert np.array_equal(table.y, values[:, 2])
+
+
+@pytest.mark.parametrize("last", ["2.5,0.5,0", "9,1e3,x", "9,7,False"])
+def test_a_type_that_changes_far_down(last, load):
+    rows = [f"{i},{i % 7},{i % 2}" for i in range(3_000)]
+    end = last.split(",")
+    if end[2] == "0":
+        table = load("a,b,t\n" + "\n".join([*rows, last]) + "\n")
+        assert table.X[-1].tolist() == [float(end[0]), float(end[1])]
+        assert table.X[:3_000, 0].tolist() == list(range(3_000))
+        assert table.y.tolist() == [i % 2 for i in range(3_000)] + [0]
+    else:
+        with pytest.raises(InputError, match=rf"row 3001 \(line 3002\), column 't': '{end[2]}' is not a number"):
+            load("a,b,t\n" + "\n".join([*rows, last]) + "\n")

@@ -21,7 +21,9 @@ FRAME = pd.DataFrame(X, columns=NAMES).assign(t=Y)
 
 
 def libsvm(path, first):
-    rows = [f"{y} " + " ".join(f"{i}:{v!r}" for i, v in enumerate(row, first)) for row, y in zip(X.tolist(), Y, strict=True)]
+    rows = [
+        f"{y} " + " ".join(f"{i}:{v!r}" for i, v in enumerate(row, first)) for row, y in zip(X.tolist(), Y, strict=True)
+    ]
     path.write_text("\n".join(rows) + "\n")
     return path
 

@@ -19,6 +19,7 @@ from thalweg.data.table import Origin
 if TYPE_CHECKING:
     import polars
 
+_INFERRED_ROWS = 1000
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|inf|nan)\s*", re.IGNORECASE)
 _COMMA_NUMBER = re.compile(r"\s*[-+]?\d+(,\d+)?\s*")
 
@@ -54,7 +55,7 @@ def read_delimited(path: Path, content: bytes) -> tuple[polars.DataFrame, Origin
     """Parse delimited text.
 
     The delimiter (comma, semicolon, tab or bar) and whether there is a header are read off the first line. Blank lines
-    are skipped. Types are inferred over the whole file.
+    are skipped.
 
     Args:
         path: The file, for its name.
@@ -113,7 +114,11 @@ class _Text:
     blank: tuple[int, ...] = ()
 
     def parse(self, names: list[str]) -> polars.DataFrame | None:
-        """Return the frame with these column names, or None if Polars cannot parse it."""
+        """Return the frame with these column names, or None if Polars cannot parse it.
+
+        Types come from the first rows; where a later row contradicts them, every column is read as text instead, and
+        told by all its cells when it is turned into numbers.
+        """
         import polars
 
         for infer in (True, False):
@@ -124,7 +129,7 @@ class _Text:
                     separator=self.delimiter,
                     new_columns=names,
                     null_values=MISSING_CELLS,
-                    infer_schema_length=None,
+                    infer_schema_length=_INFERRED_ROWS,
                     infer_schema=infer,
                 )
             except polars.exceptions.NoDataError:
@@ -135,7 +140,8 @@ class _Text:
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
         """Yield each record, header included, with the number of its first line; blank lines are left out."""
-        reader = csv.reader(io.StringIO(self.content.decode(), newline=""), delimiter=self.delimiter, strict=True)
+        lines = io.TextIOWrapper(io.BytesIO(self.content), encoding="utf-8", newline="")
+        reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
         line = 1
         while True:
             try:
