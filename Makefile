@@ -10,7 +10,6 @@ export MKL_NUM_THREADS = 1
 check:  ## style, docstrings against signatures, types, floors
 	ruff check .
 	ruff format --check .
-	pydoclint --quiet src
 	mypy
 	lint-imports
 

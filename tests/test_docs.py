@@ -22,9 +22,8 @@ def blocks(page):
 
 
 def modules_with_examples():
-    for path in sorted((ROOT / "src").rglob("*.py")):
-        if ">>>" in path.read_text():
-            yield ".".join(path.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__")
+    paths = [path for path in sorted((ROOT / "src").rglob("*.py")) if ">>>" in path.read_text()]
+    return [".".join(path.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__") for path in paths]
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if any(blocks(page))], ids=lambda page: page.name)

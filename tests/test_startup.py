@@ -5,13 +5,15 @@ import sys
 
 import pytest
 
-HEAVY = ["torch", "sklearn", "altair", "vl_convert", "optuna", "numba", "pandas", "polars", "pyarrow", "scipy.stats"]
+# What neither the import nor the use of any public name may load: extras, plots, and a second of scikit-learn.
+NEVER = ["torch", "sklearn", "altair", "vl_convert", "optuna", "pandas", "pyarrow"]
+# What the import alone leaves for later, because it costs tens of milliseconds or more.
+LATER = ["numba", "polars", "scipy.stats", "scipy.sparse", "typer", "rich"]
 
 
-@pytest.fixture(scope="module")
-def modules_after_import():
+def modules_after(code):
     run = subprocess.run(
-        [sys.executable, "-c", "import sys, thalweg; print(*sys.modules)"],
+        [sys.executable, "-c", f"import sys, thalweg\n{code}\nprint(*sys.modules)"],
         capture_output=True,
         text=True,
         timeout=120,
@@ -20,10 +22,23 @@ def modules_after_import():
     return set(run.stdout.split())
 
 
-def test_the_import_itself_happened(modules_after_import):
-    assert {"thalweg", "thalweg.core", "numpy"} <= modules_after_import
+@pytest.fixture(scope="module")
+def after_import():
+    return modules_after("")
 
 
-@pytest.mark.parametrize("module", HEAVY)
-def test_import_leaves_out(module, modules_after_import):
-    assert module not in modules_after_import
+@pytest.fixture(scope="module")
+def after_every_name():
+    return modules_after("for name in thalweg.__all__: getattr(thalweg, name)")
+
+
+@pytest.mark.parametrize("module", NEVER + LATER)
+def test_import_leaves_out(module, after_import):
+    assert "thalweg" in after_import
+    assert module not in after_import
+
+
+@pytest.mark.parametrize("module", NEVER)
+def test_the_use_of_every_public_name_leaves_out(module, after_every_name):
+    assert {"thalweg.core.records", "numpy"} <= after_every_name
+    assert module not in after_every_name
