@@ -85,3 +85,7 @@ CERTIFIED_GAP = 1e-8
 FLOAT32_INPUT = 1e-6
 """Relative, in norm. A solution from float32 data beside the same data in float64: the data agree to u = 6e-8, and the
 solution moves by the conditioning of the *regularised* problem times that; tests use data where it is below 16."""
+
+CERTIFICATE_TIGHT = 1.5
+"""Factor. How far the certificate may lie above the true gap once Newton's dual point is used: what the product
+promises. The gap at that point exceeds the true one by a term of third order in the step."""

@@ -1,0 +1,60 @@
+"""Thalweg: optimization for learning. Diagnose, plan, solve, certify, report."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from thalweg.core.errors import InputError, OracleError, ThalwegError, UnsupportedError
+    from thalweg.core.records import Certificate, Constant, Constants, Solution, Status, Trace
+    from thalweg.data import Table, load_table
+    from thalweg.expr import abs, exp, log, log1p, logaddexp, logsumexp, maximum, minimum, pick
+    from thalweg.expr import relu, sigmoid, sign, softplus, sqrt, square, tanh, where
+    from thalweg.planning import Fit, fit
+    from thalweg.problems import FiniteSum, Loss, Target
+
+#: Where each public name lives; a room is loaded when a name of it is first used.
+_HOMES = {
+    "thalweg.core.errors": ("InputError", "OracleError", "ThalwegError", "UnsupportedError"),
+    "thalweg.core.records": ("Certificate", "Constant", "Constants", "Solution", "Status", "Trace"),
+    "thalweg.data": ("Table", "load_table"),
+    "thalweg.expr": (
+        "abs",
+        "exp",
+        "log",
+        "log1p",
+        "logaddexp",
+        "logsumexp",
+        "maximum",
+        "minimum",
+        "pick",
+        "relu",
+        "sigmoid",
+        "sign",
+        "softplus",
+        "sqrt",
+        "square",
+        "tanh",
+        "where",
+    ),
+    "thalweg.planning": ("Fit", "fit"),
+    "thalweg.problems": ("FiniteSum", "Loss", "Target"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)  # noqa: PLE0604 - the names are strings of the table above
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its room on first use."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'thalweg' has no attribute {name!r}")
+    value = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Public names, loaded or not."""
+    return sorted({*globals(), *_HOME_OF})

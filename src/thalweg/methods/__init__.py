@@ -1,0 +1,11 @@
+"""Update rules and the driver that runs them. A new method is one section, one export here, one test row."""
+
+from thalweg.methods.drive import drive
+from thalweg.methods.method import Method, State
+from thalweg.methods.newton import Newton, NewtonCG
+from thalweg.methods.quasi_newton import LBFGS
+
+#: Every method by name.
+METHODS = {method.name: method for method in (Newton(), NewtonCG(), LBFGS())}
+
+__all__ = ["LBFGS", "METHODS", "Method", "Newton", "NewtonCG", "State", "drive"]

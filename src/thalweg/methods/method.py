@@ -1,0 +1,115 @@
+"""What a method is: immutable settings, ``init`` and ``step`` on states, and the oracles it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from thalweg.core.errors import OracleError
+from thalweg.core.records import Certificate, Status
+
+
+class Line(Protocol):
+    """The objective along a direction."""
+
+    def value_slope(self, t: float) -> tuple[float, float]:
+        """The objective at step t and its derivative in t."""
+
+    def at(self, t: float) -> Any:
+        """The point at step t."""
+
+
+class Point(Protocol):
+    """A place where oracles answer; what has been computed there is kept."""
+
+    x: np.ndarray
+
+    @property
+    def value(self) -> float:
+        """The objective."""
+
+    @property
+    def gradient(self) -> np.ndarray:
+        """The gradient, shape (size,)."""
+
+    @property
+    def hessian(self) -> np.ndarray:
+        """The Hessian, shape (size, size)."""
+
+    @property
+    def hessian_passes(self) -> float:
+        """What forming the Hessian costs, in passes over the data."""
+
+    def hvp(self, v: np.ndarray) -> np.ndarray:
+        """Hessian times v."""
+
+    def along(self, direction: np.ndarray) -> Line:
+        """The objective along a direction."""
+
+    def certificate(
+        self, direction: np.ndarray | None = None, refine: Callable[[np.ndarray], np.ndarray] | None = None
+    ) -> Certificate:
+        """A bound on f - f*."""
+
+
+@dataclass(frozen=True)
+class State:
+    """A point with the direction the method would follow from it.
+
+    Attributes:
+        point: Where the method stands.
+        direction: The proposed direction there.
+        decrement: -g'd, twice the decrease that the quadratic model promises; an estimate of 2 (f - f*).
+        step_size: The step that led here.
+        passes: Passes over the data this step took.
+        refine: Solves (Hessian) s = v approximately, where the method can; sharpens certificates at l2 = 0.
+        failure: Why no step could be taken, if so.
+        memory: What the method carries along.
+
+    """
+
+    point: Any
+    direction: np.ndarray
+    decrement: float
+    step_size: float = 0.0
+    passes: float = 0.0
+    refine: Callable[[np.ndarray], np.ndarray] | None = None
+    failure: Status | None = None
+    memory: dict[str, Any] = field(default_factory=dict)
+
+
+class Method(Protocol):
+    """A method: immutable settings with two functions."""
+
+    #: What reports call it.
+    name: str
+    #: Oracles a point must answer.
+    needs: frozenset[str]
+    #: Whether a step beyond the target costs little and is worth taking down to the precision floor.
+    polishes: bool
+    #: Paper or book.
+    reference: str
+
+    def init(self, point: Any) -> State:
+        """The state at the starting point."""
+
+    def step(self, state: State) -> State:
+        """One step."""
+
+
+def check_oracles(method: Method, point: Any) -> None:
+    """Raise if a point lacks what a method needs.
+
+    Raises:
+        OracleError: Naming the missing oracles.
+
+    """
+    missing = sorted(name for name in method.needs if not hasattr(type(point), name))
+    if missing:
+        raise OracleError(
+            f"{method.name} needs {', '.join(missing)}; {type(point).__name__} does not offer that",
+            "choose a method that needs less, or give the problem the missing function",
+        )

@@ -1,0 +1,121 @@
+"""Newton's method with an exact factor, and Newton-CG with products only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from thalweg.core.records import Status
+from thalweg.linalg import factor, preconditioned_cg
+from thalweg.methods.method import State
+from thalweg.methods.search import wolfe
+
+
+def advance(state: State, first: float = 1.0, curvature: float = 0.5) -> tuple[Any, float, Status | None]:
+    """Search along the state's direction: the next point, the step, and why there is none."""
+    slope = float(state.point.gradient @ state.direction)
+    if not slope < 0:
+        return state.point, 0.0, Status.LINE_SEARCH_FAILED if slope > 0 else Status.NO_PROGRESS
+    line = state.point.along(state.direction)
+    found = wolfe(line, state.point.value, slope, first=first, curvature=curvature)
+    if found.unbounded:
+        return line.at(found.step_size), found.step_size, Status.DIVERGED
+    if found.step_size == 0.0:
+        return state.point, 0.0, Status.LINE_SEARCH_FAILED
+    return line.at(found.step_size), found.step_size, None
+
+
+# --- Newton ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Newton:
+    """Damped Newton: H d = -g by Cholesky, a shifted factor where H is not positive definite.
+
+    A factor serves several steps: as long as conjugate gradients on the new Hessian, preconditioned by the old factor,
+    reach a residual of ``forcing`` in a few products that cost less than ``share`` of a new Hessian, none is formed.
+
+    Rate: quadratic once ||x - x*|| < 2 mu / (3 M). Source: Boyd and Vandenberghe, Convex Optimization (2004), 9.5.
+    """
+
+    forcing: float = 1e-2
+    share: float = 0.3
+    name: str = "newton"
+    needs: frozenset[str] = frozenset({"value", "gradient", "hvp", "hessian", "hessian_passes", "along"})
+    polishes: bool = True
+    reference: str = "Boyd and Vandenberghe, Convex Optimization (2004), section 9.5"
+
+    def init(self, point: Any) -> State:
+        """Factor the Hessian at the start."""
+        return self._fresh(point, 0.0, 2.0)
+
+    def step(self, state: State) -> State:
+        """Search along the Newton direction, then propose the next one with the old or a new factor."""
+        # A nearly exact minimum along the line costs O(n) a trial and saves steps where the Hessian still changes.
+        point, step_size, failure = advance(state, curvature=0.1)
+        if failure is not None:
+            return State(point, state.direction, state.decrement, step_size, 1.0, state.refine, failure)
+        limit = int(self.share * point.hessian_passes / 2)
+        if limit > 0 and state.refine is not None and np.isfinite(point.gradient).all():
+            direction, products, reached = preconditioned_cg(
+                point.hvp, -point.gradient, state.refine, self.forcing, limit
+            )
+            if reached:
+                decrement = -float(point.gradient @ direction)
+                return State(point, direction, decrement, step_size, 2.0 + 2 * products, state.refine)
+            return self._fresh(point, step_size, 2.0 + 2 * products)
+        return self._fresh(point, step_size, 2.0)
+
+    def _fresh(self, point: Any, step_size: float, passes: float) -> State:
+        gradient = point.gradient
+        hessian = point.hessian
+        if not (np.isfinite(gradient).all() and np.isfinite(hessian).all()):
+            return State(point, -gradient, np.inf, step_size, passes, None, Status.DIVERGED)
+        solve = factor(hessian)
+        direction = -solve(gradient)
+        work = passes + point.hessian_passes
+        return State(point, direction, -float(gradient @ direction), step_size, work, solve)
+
+
+# --- Newton-CG ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class NewtonCG:
+    """Truncated Newton: conjugate gradients on H d = -g, stopped at a residual of min(0.1, sqrt(||g|| / ||g_0||)) ||g||.
+
+    Memory O(d); each inner step is one Hessian-vector product (two passes).
+    Rate: superlinear with this forcing term. Source: Nocedal and Wright, Numerical Optimization (2006), section 7.1.
+    """
+
+    max_products: int = 500
+    name: str = "newton-cg"
+    needs: frozenset[str] = frozenset({"value", "gradient", "hvp", "along"})
+    polishes: bool = True
+    reference: str = "Nocedal and Wright, Numerical Optimization (2006), section 7.1"
+
+    def init(self, point: Any) -> State:
+        """The truncated Newton direction at the start."""
+        return self._propose(point, 0.0, 2.0, float(np.linalg.norm(point.gradient)))
+
+    def step(self, state: State) -> State:
+        """Search along the direction, then propose the next one."""
+        point, step_size, failure = advance(state)
+        if failure is not None:
+            return State(point, state.direction, state.decrement, step_size, 1.0, None, failure, state.memory)
+        return self._propose(point, step_size, 2.0, state.memory["first_norm"])
+
+    def _propose(self, point: Any, step_size: float, passes: float, first_norm: float) -> State:
+        gradient = point.gradient
+        norm = float(np.linalg.norm(gradient))
+        if not np.isfinite(norm):
+            return State(point, -gradient, np.inf, step_size, passes, None, Status.DIVERGED)
+        ratio = norm / first_norm if first_norm > 0 else 0.0
+        direction, products, _ = preconditioned_cg(
+            point.hvp, -gradient, lambda r: r, min(0.1, ratio**0.5), self.max_products
+        )
+        decrement = -float(gradient @ direction)
+        memory = {"first_norm": first_norm}
+        return State(point, direction, decrement, step_size, passes + 2 * products, None, None, memory)

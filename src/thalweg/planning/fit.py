@@ -1,0 +1,379 @@
+"""``fit``: from a table and a loss to a certified solution in the user's units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from thalweg.core.errors import InputError
+from thalweg.core.records import Certificate, Cost, Solution, Status, Trace
+from thalweg.data import Table, encode_target, load_table, split_rows
+from thalweg.planning.run import Listener, choose, find_method, run
+from thalweg.problems import FiniteSum, Loss, Target, default_loss, find_loss
+
+#: Default target for f - f*, as a share of f(0).
+RELATIVE_TARGET = 1e-8
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A score on rows that were not used, beside the one on the rows that were.
+
+    Attributes:
+        measure: ``"accuracy"`` or ``"R^2"``.
+        training: The score on the training rows of the split.
+        held_out: The score on the held-out rows.
+        rows: Number of held-out rows.
+        seed: Seed of the split.
+
+    """
+
+    measure: str
+    training: float
+    held_out: float
+    rows: int
+    seed: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.measure} {self.held_out:.4f} on {self.rows} held-out rows (seed {self.seed}), "
+            f"{self.training:.4f} on the rows trained on"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A fitted linear model with its certificate.
+
+    Attributes:
+        coef: Coefficients in the units of the given features, shape (d,), or (classes, d) for class targets.
+        intercept: A number, or shape (classes,) for class targets; the latter sum to zero.
+        classes: The labels in the order of the columns (two for sign targets: the second is +1); None for numbers.
+        loss: The loss's name.
+        l2: The ridge weight.
+        start_value: f(0), the objective with all parameters zero.
+        target: The bound on f - f* that was asked for.
+        feature_names: Names of the features.
+        target_name: Name of the target.
+        notes: What was inferred, and every treatment of the data.
+        solution: The run's record; its fields are also attributes here.
+        problem: The problem that was solved, in the user's units.
+
+    """
+
+    coef: np.ndarray
+    intercept: float | np.ndarray
+    classes: np.ndarray | None
+    loss: str
+    l2: float
+    start_value: float
+    target: float
+    feature_names: tuple[str, ...]
+    target_name: str
+    notes: tuple[str, ...]
+    solution: Solution
+    problem: FiniteSum
+
+    @property
+    def x(self) -> np.ndarray:
+        """``coef.ravel()`` followed by the intercepts."""
+        return self.solution.x
+
+    @property
+    def value(self) -> float:
+        """The objective at the solution."""
+        return self.solution.value
+
+    @property
+    def status(self) -> Status:
+        """How the run ended."""
+        return self.solution.status
+
+    @property
+    def certificate(self) -> Certificate:
+        """The bound on f - f*."""
+        return self.solution.certificate
+
+    @property
+    def trace(self) -> Trace:
+        """One row a step."""
+        return self.solution.trace
+
+    @property
+    def cost(self) -> Cost:
+        """Steps, passes and seconds."""
+        return self.solution.cost
+
+    @property
+    def method(self) -> str:
+        """The method's name."""
+        return self.solution.method
+
+    @property
+    def direction(self) -> np.ndarray | None:
+        """For separable data, the direction along which the loss keeps falling; laid out like x."""
+        return self.solution.direction
+
+    def __str__(self) -> str:
+        return f"{self.loss} loss, l2 = {self.l2:.3g}: {self.solution}"
+
+    def decision(self, X: Any) -> np.ndarray:
+        """Z = Xw + b for rows X of shape (n, d): shape (n,), or (n, classes) for class targets."""
+        matrix = _features(X, self.feature_names)
+        return matrix @ self.coef.T + self.intercept
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Labels for class and sign targets, the mean of y for the others, shape (n,).
+
+        Args:
+            X: Rows of shape (n, d): an array, a sparse matrix, or a frame that has the columns of ``feature_names``.
+
+        Raises:
+            InputError: If X has another number of columns.
+
+        """
+        z = self.decision(X)
+        if self.classes is None:
+            mean = self.problem.loss.mean
+            return z if mean is None else mean(z)
+        return self.classes[z.argmax(axis=1) if z.ndim == 2 else (z > 0).astype(int)]
+
+    def score(self, X: Any, y: Any) -> float:
+        """Accuracy for labels, R^2 for numbers."""
+        predicted, y = self.predict(X), np.asarray(y)
+        if self.classes is not None:
+            return float(np.mean(predicted == y))
+        spread = float(np.square(y - y.mean()).sum())
+        error = float(np.square(y - predicted).sum())
+        return 1.0 - error / spread if spread > 0 else float(error == 0)
+
+
+def fit(
+    X: Any,
+    y: Any = None,
+    *,
+    loss: str | Loss | Callable[[Any, Any], Any] | None = None,
+    l2: float | None = None,
+    target: str | int | None = None,
+    sample_weight: Any = None,
+    intercept: bool = True,
+    tol: float | None = None,
+    method: str | None = None,
+    x0: np.ndarray | None = None,
+    max_steps: int = 10_000,
+    max_seconds: float = np.inf,
+    listen: Listener | None = None,
+) -> Fit:
+    """Fit a linear model and bound its distance from the best one.
+
+    Minimises (1/sum s) sum_i s_i loss(x_i'w + b, y_i) + (l2/2) ||w||^2 over w and a free intercept b.
+
+    Args:
+        X: Features (n, d) as an array, sparse matrix or frame; or a table with its target inside: a frame, a path to
+            a file, or the name of a built-in set.
+        y: Targets, shape (n,): numbers, bool or strings; None if the table holds them.
+        loss: A name, or a one-line function of (z, y) such as ``lambda z, y: tw.softplus(-y * z)``. Inferred when
+            None: two classes give logistic; text, bool, or at most 20 distinct whole numbers softmax; else squared.
+        l2: Ridge weight, at least 0; 1/n when None.
+        target: With a table, its target column (default: the last). With y and a function for ``loss``, the domain
+            of y: ``"real"``, ``"+-1"``, ``"count"`` or ``"class"`` (default: +-1 for two classes, else real).
+        sample_weight: Nonnegative weights s, shape (n,).
+        intercept: Whether b is fitted.
+        tol: Target for f - f*, in units of the objective; 1e-8 f(0) when None.
+        method: A method's name to overrule the choice.
+        x0: Start, laid out like ``Fit.x``; zero when None.
+        max_steps: Steps allowed.
+        max_seconds: Wall-clock seconds allowed.
+        listen: Called with every event of the run.
+
+    Returns:
+        The fit; ``status`` explains itself and ``certificate`` bounds f - f*.
+
+    Raises:
+        InputError: If the data or an argument cannot be used; the message says which, where, and what to do.
+
+    """
+    domain = None
+    if y is not None and target is not None:
+        domain, target = Target.parse(str(target)), None
+    table = X if isinstance(X, Table) else load_table(X, target, y=y, sample_weight=sample_weight)
+    prepared = prepare(table, loss=loss, l2=l2, domain=domain, intercept=intercept)
+    return solve(
+        prepared, tol=tol, method=method, x0=x0, max_steps=max_steps, max_seconds=max_seconds, listen=listen
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A table turned into a problem, with all input checked and nothing solved yet.
+
+    Attributes:
+        table: The checked table.
+        problem: The finite sum.
+        classes: Labels, or None for numbers.
+        notes: What was inferred and treated.
+
+    """
+
+    table: Table
+    problem: FiniteSum
+    classes: np.ndarray | None
+    notes: tuple[str, ...]
+
+
+def prepare(
+    table: Table,
+    *,
+    loss: str | Loss | Callable[[Any, Any], Any] | None = None,
+    l2: float | None = None,
+    domain: Target | None = None,
+    intercept: bool = True,
+) -> Prepared:
+    """Infer what was not given, encode the target and build the problem.
+
+    Raises:
+        InputError: If the target does not fit the loss, or an argument is out of range.
+
+    """
+    row, y, classes, notes = _encode(table.y, loss, domain, table.target_name)
+    problem = FiniteSum(table.X, y, row, l2, table.sample_weight, intercept)
+    if l2 is None:
+        notes += (f"l2 = 1/n = {problem.l2:.3g}, since none was given",)
+    return Prepared(table, problem, classes, table.notes + notes)
+
+
+def solve(
+    prepared: Prepared,
+    *,
+    tol: float | None = None,
+    method: str | None = None,
+    x0: np.ndarray | None = None,
+    max_steps: int = 10_000,
+    max_seconds: float = np.inf,
+    listen: Listener | None = None,
+) -> Fit:
+    """Choose a method for a prepared problem, run it and record the result; arguments as for ``fit``."""
+    problem = prepared.problem
+    if tol is not None and not (np.isscalar(tol) and 0 <= tol < np.inf):
+        raise InputError(f"tol={tol!r}: expected a target for f - f*, a finite number >= 0", "leave it out for 1e-8 f(0)")
+    chosen, reason = choose(problem)
+    if method is not None and method != chosen.name:
+        chosen, reason = find_method(method), "asked for by name"
+    start_value = problem.at(problem.start()).value
+    if not np.isfinite(start_value):
+        raise InputError("the objective at zero is not finite", "check the loss at z = 0 and the scale of y")
+    start = problem.start() if x0 is None else _checked_start(x0, problem)
+    wanted = RELATIVE_TARGET * abs(start_value) if tol is None else float(tol)
+    solution = run(
+        problem, chosen, start, target=wanted, max_steps=max_steps, max_seconds=max_seconds, listen=listen
+    )
+    coefficients, intercepts = problem.split(solution.x)
+    single = problem.loss.target is not Target.CLASS
+    return Fit(
+        coef=coefficients[0] if single else coefficients,
+        intercept=float(intercepts[0]) if single else intercepts,
+        classes=prepared.classes,
+        loss=problem.loss.name,
+        l2=problem.l2,
+        start_value=start_value,
+        target=wanted,
+        feature_names=prepared.table.feature_names,
+        target_name=prepared.table.target_name,
+        notes=(*prepared.notes, f"{chosen.name}: {reason}"),
+        solution=solution,
+        problem=problem,
+    )
+
+
+def held_out_score(prepared: Prepared, fitted: Fit, seed: int, share: float = 0.2) -> HeldOut | None:
+    """Fit again on part of the rows and score both parts; None where a part would lack a class.
+
+    The second fit starts from the first: its certificate, not its start, decides where it ends.
+    """
+    table, problem = prepared.table, prepared.problem
+    labelled = prepared.classes is not None
+    train, test = split_rows(problem.n, seed, share, problem.y if labelled else None, stratify=labelled)
+    if labelled and len(np.unique(problem.y[train])) < len(prepared.classes):  # type: ignore[arg-type]
+        return None
+    weights = None if table.sample_weight is None else table.sample_weight[train]
+    if weights is not None and weights.sum() == 0:
+        return None
+    part = FiniteSum(
+        problem.rows.take(train), problem.y[train], problem.loss, fitted.l2, weights, problem.intercept
+    )
+    inner = solve(Prepared(table, part, prepared.classes, ()), x0=fitted.x, method=fitted.method)
+    measure = "accuracy" if labelled else "R^2"
+    return HeldOut(
+        measure,
+        inner.score(table.X[train], table.y[train]),
+        inner.score(table.X[test], table.y[test]),
+        len(test),
+        seed,
+    )
+
+
+def _encode(
+    raw: np.ndarray, loss: str | Loss | Callable[[Any, Any], Any] | None, domain: Target | None, name: str
+) -> tuple[Loss, np.ndarray, np.ndarray | None, tuple[str, ...]]:
+    """The loss row, encoded targets, labels and notes."""
+    notes: tuple[str, ...] = ()
+    label = f"target {name!r}"
+    if loss is None:
+        kind, values, classes = encode_target(raw, label)
+        row = default_loss(kind)
+        found = kind if classes is None else f"{len(classes)} classes"
+        notes += (f"{row.name} loss, since {label} has {found if classes is not None else 'real values'}",)
+    else:
+        if domain is None and callable(loss) and not isinstance(loss, Loss):
+            two = raw.dtype.kind in "USb" or len(np.unique(raw)) == 2
+            domain = Target.SIGN if two else Target.REAL
+            if two:
+                notes += (f"{label} has two values: the loss sees -1 and +1; pass target='real' to keep the numbers",)
+        row = find_loss(loss, domain)
+        if row.target in (Target.REAL, Target.COUNT):
+            if raw.dtype.kind not in "fiub":
+                raise InputError(
+                    f"{label} is text ({raw[0]!r} in row 1); loss={row.name!r} needs numbers",
+                    "use loss='logistic' or 'softmax' for labels",
+                )
+            return row, raw.astype(np.float64), None, notes
+        kind, values, classes = encode_target(raw, label)
+        if classes is None and row.target is Target.CLASS and (raw == np.floor(raw)).all():
+            classes, values = np.unique(raw, return_inverse=True)
+    if classes is None and row.target in (Target.SIGN, Target.CLASS):
+        fraction = np.flatnonzero(raw != np.floor(raw))
+        example = int(fraction[0]) if len(fraction) else 0
+        raise InputError(
+            f"{label} has real values ({raw[example]} in row {example + 1}); loss={row.name!r} needs classes",
+            "use loss='squared' or 'huber', or a target of labels",
+        )
+    if row.target is Target.SIGN:
+        if len(classes) != 2:  # type: ignore[arg-type]
+            raise InputError(
+                f"{label} has {len(classes)} classes ({', '.join(map(str, classes[:4]))}, ...); "  # type: ignore
+                f"loss={row.name!r} takes two",
+                "use loss='softmax', or keep two classes",
+            )
+        notes += (f"class {classes[0]} is -1, class {classes[1]} is +1",)  # type: ignore[index]
+        return row, 2.0 * values - 1.0, classes, notes
+    return row, values, classes, notes
+
+
+def _features(X: Any, names: tuple[str, ...]) -> Any:
+    """Rows to predict: (n, d) numbers."""
+    if hasattr(X, "columns") and set(names) <= set(X.columns):
+        X = np.column_stack([np.asarray(X[name], dtype=np.float64) for name in names])
+    matrix = X if hasattr(X, "tocsr") else np.asarray(X)
+    if matrix.ndim != 2 or matrix.shape[1] != len(names):
+        raise InputError(f"X has shape {matrix.shape}; the model has {len(names)} features", "pass (n, features) rows")
+    return matrix.tocsr() if hasattr(matrix, "tocsr") else matrix
+
+
+def _checked_start(x0: np.ndarray, problem: FiniteSum) -> np.ndarray:
+    x0 = np.asarray(x0, dtype=np.float64)
+    if x0.shape != (problem.size,) or not np.isfinite(x0).all():
+        raise InputError(f"x0 has shape {x0.shape}; expected {problem.size} finite numbers", "pass fit.x of an earlier fit")
+    return x0

@@ -1,0 +1,17 @@
+"""Objectives as oracles: values, derivatives, curvature and certificates at a point."""
+
+from thalweg.problems.change import ChangedProblem, Standardizing
+from thalweg.problems.finite_sum import FiniteSum, FiniteSumPoint
+from thalweg.problems.losses import LOSSES, Loss, Target, default_loss, find_loss
+
+__all__ = [
+    "LOSSES",
+    "ChangedProblem",
+    "FiniteSum",
+    "FiniteSumPoint",
+    "Loss",
+    "Standardizing",
+    "Target",
+    "default_loss",
+    "find_loss",
+]

@@ -1,0 +1,167 @@
+"""Change of variables x = T v: a preconditioner that leaves the user's objective as it is.
+
+The standardising map divides each feature by its spread, moves its mean into the intercept, and leaves constant
+columns out (their optimal coefficient is zero, since the free intercept does their work at no penalty).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+
+from thalweg.core.records import Certificate
+from thalweg.problems.finite_sum import FiniteSum, FiniteSumLine, FiniteSumPoint, assemble
+
+
+class Standardizing:
+    """T of a finite sum: coefficients w = v / spread on varying columns, intercept b = c - mean'w.
+
+    Attributes:
+        size: Number of new variables.
+
+    """
+
+    def __init__(self, problem: FiniteSum) -> None:
+        self.problem = problem
+        mean, spread, constant = problem.moments
+        self.kept = np.flatnonzero(~constant) if problem.intercept else np.arange(problem.d)
+        self.mean = mean[self.kept] if problem.intercept else np.zeros(problem.d)
+        safe = np.where(spread > 0, spread, np.where(mean != 0, np.abs(mean), 1.0))
+        self.scale = 1.0 / safe[self.kept]
+        self.size = problem.classes * (len(self.kept) + int(problem.intercept))
+
+    def _parts(self, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        k, m = self.problem.classes, len(self.kept)
+        return v[: k * m].reshape(k, m), v[k * m :]
+
+    def forward(self, v: np.ndarray) -> np.ndarray:
+        """T v, in the user's units."""
+        scaled, offset = self._parts(v)
+        small = scaled * self.scale
+        coefficients = np.zeros((self.problem.classes, self.problem.d))
+        coefficients[:, self.kept] = small
+        return self.problem.join(coefficients, offset - small @ self.mean if self.problem.intercept else offset)
+
+    def inverse(self, x: np.ndarray) -> np.ndarray:
+        """The v nearest to T v = x: coefficients of constant columns are folded into the intercept."""
+        coefficients, intercepts = self.problem.split(x)
+        scaled = (coefficients[:, self.kept] / self.scale).ravel()
+        if not self.problem.intercept:
+            return scaled
+        return np.concatenate([scaled, intercepts + coefficients @ self.problem.moments[0]])
+
+    def adjoint(self, g: np.ndarray) -> np.ndarray:
+        """T' g."""
+        coefficients, intercepts = self.problem.split(g)
+        small = coefficients[:, self.kept]
+        if not self.problem.intercept:
+            return (small * self.scale).ravel()
+        return np.concatenate([((small - intercepts[:, None] * self.mean) * self.scale).ravel(), intercepts])
+
+    def transform_blocks(self, blocks: np.ndarray) -> np.ndarray:
+        """T' B T of every class block B, shape (pairs, m, m) with the kept columns."""
+        kept = self.kept
+        if len(kept) < self.problem.d:
+            index = np.append(kept, self.problem.d) if self.problem.intercept else kept
+            blocks = blocks[:, index[:, None], index]
+        d = len(kept)
+        if self.problem.intercept:
+            # Moving each feature's mean into the intercept subtracts mean times the intercept's row and column.
+            blocks[:, :d] -= self.mean[:, None] * blocks[:, d:]
+            blocks[:, :, :d] -= blocks[:, :, d:] * self.mean
+        blocks[:, :d] *= self.scale[:, None]
+        blocks[:, :, :d] *= self.scale
+        return blocks
+
+
+class ChangedProblem:
+    """A finite sum seen through a change of variables; its points, directions and gradients are in v."""
+
+    def __init__(self, problem: FiniteSum, change: Standardizing) -> None:
+        self.base = problem
+        self.change = change
+        self.size = change.size
+
+    @property
+    def l2(self) -> float:
+        """The ridge weight of the user's objective."""
+        return self.base.l2
+
+    def at(self, v: np.ndarray) -> ChangedPoint:
+        """The point at v."""
+        return ChangedPoint(self, v, self.base.at(self.change.forward(v)))
+
+    def recession(self, direction: np.ndarray, noise: float = 1e-12) -> bool:
+        """Whether the objective without penalty falls forever along the direction."""
+        return self.base.recession(self.change.forward(direction), noise)
+
+
+class ChangedPoint:
+    """A point in the new variables; everything costly lives in the point it wraps."""
+
+    def __init__(self, problem: ChangedProblem, v: np.ndarray, base: FiniteSumPoint) -> None:
+        self.problem = problem
+        self.x = v
+        self.base = base
+
+    @property
+    def value(self) -> float:
+        """The objective: the same number in both variables."""
+        return self.base.value
+
+    @cached_property
+    def gradient(self) -> np.ndarray:
+        """T' grad f."""
+        return self.problem.change.adjoint(self.base.gradient)
+
+    @cached_property
+    def hessian(self) -> np.ndarray:
+        """T' H T, with the multiple of shared directions that ``assemble`` describes."""
+        change = self.problem.change
+        blocks = change.transform_blocks(self.base.class_blocks())
+        return assemble(self.problem.base, blocks, self.problem.l2 * change.scale**2)
+
+    @property
+    def hessian_passes(self) -> float:
+        """What forming the Hessian costs, in passes over the data."""
+        return self.base.hessian_passes
+
+    def hvp(self, v: np.ndarray) -> np.ndarray:
+        """T' H T v."""
+        change = self.problem.change
+        return change.adjoint(self.base.hvp(change.forward(v)))
+
+    def along(self, direction: np.ndarray) -> ChangedLine:
+        """The objective along a direction in v."""
+        return ChangedLine(self, direction)
+
+    def certificate(
+        self,
+        direction: np.ndarray | None = None,
+        refine: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> Certificate:
+        """The bound on f - f* of the wrapped point."""
+        change = self.problem.change
+        return self.base.certificate(
+            None if direction is None else change.forward(direction),
+            None if refine is None else lambda r: change.forward(refine(change.adjoint(r))),
+        )
+
+
+class ChangedLine:
+    """A line in the new variables; trials are the wrapped line's."""
+
+    def __init__(self, point: ChangedPoint, direction: np.ndarray) -> None:
+        self.start = point
+        self.direction = direction
+        self.base: FiniteSumLine = point.base.along(point.problem.change.forward(direction))
+
+    def value_slope(self, t: float) -> tuple[float, float]:
+        """The objective and its derivative in t."""
+        return self.base.value_slope(t)
+
+    def at(self, t: float) -> ChangedPoint:
+        """The point at t, with its margins."""
+        return ChangedPoint(self.start.problem, self.start.x + t * self.direction, self.base.at(t))
