@@ -1,0 +1,470 @@
+"""The one node type: an operation, its inputs and parameters, a shape, a kind, and perhaps a value.
+
+A node with a value is eager (the value was computed when the node was built); a node without one is lazy. Lazy nodes
+are interned: building the same operation on the same inputs twice gives the same object, so common subexpressions are
+shared by construction and "is it the same expression?" is an identity test. What an operation means is not here but in
+the tables of :mod:`thalweg.expr.ops`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from thalweg.core.errors import InputError, UnsupportedError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Dimension = int | str
+Shape = tuple[Dimension, ...]
+Kind = str  # "f" floating, "i" whole numbers (indices), "b" truth values
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One row of the operation table.
+
+    Args:
+        name: The name by which nodes, rules and error messages refer to it.
+        evaluate: ``evaluate(*values, *params)`` on NumPy values.
+        shape: ``shape(*input_shapes, *params)``; raises `InputError` for shapes that do not fit.
+        jvp: ``jvp(node, tangents)`` gives the tangent of ``node`` written in the same operations. A tangent that is
+            None is an exact zero. None in the table means that the derivative is zero almost everywhere.
+        transpose: ``transpose(cotangent, node, index)`` for an operation that is linear in input ``index`` while the
+            other inputs are held; it gives that input's cotangent.
+        kind: "f", "i", "b", or "promote" (the largest kind among the inputs).
+        spelling: How the NumPy dialect writes it: a bare name is a ufunc (which takes ``out=``), a text with ``{}`` is
+            a template over the inputs and then the parameters.
+        elementwise: Each output entry depends on the same entry of the (broadcast) inputs alone.
+        sized: Its parameters hold dimensions, which may be symbolic and are resolved at run time.
+
+    """
+
+    name: str
+    evaluate: Callable[..., Any]
+    shape: Callable[..., Shape]
+    jvp: Callable[[Node, tuple[Node | None, ...]], Node | None] | None = None
+    transpose: Callable[[Node, Node, int], Node] | None = None
+    kind: Kind = "f"
+    spelling: str = ""
+    elementwise: bool = False
+    sized: bool = False
+
+
+_interned: weakref.WeakValueDictionary[tuple[Any, ...], Node] = weakref.WeakValueDictionary()
+_table: Mapping[str, Op] = {}
+
+
+def table() -> Mapping[str, Op]:
+    """Give the operation table, one `Op` a name (loaded on first use, since its rules are written in nodes)."""
+    global _table
+    if not _table:
+        from thalweg.expr.ops import TABLE
+
+        _table = TABLE
+    return _table
+
+
+class Node:
+    """One immutable vertex of an expression graph; build it with the functions of `thalweg.expr`, not by hand.
+
+    Attributes:
+        op: Name of the operation: a row of the table, or one of the leaves "symbol", "variable", "constant".
+        inputs: The nodes it reads.
+        params: Its parameters (axes, subscripts, shapes), hashable.
+        shape: Entries are whole numbers or names of symbolic dimensions such as ``"n"``.
+        kind: "f", "i" or "b".
+        value: The array if the node is eager, else None.
+
+    """
+
+    __slots__ = ("op", "inputs", "params", "shape", "kind", "value", "_key", "__weakref__")
+
+    op: str
+    inputs: tuple[Node, ...]
+    params: tuple[Any, ...]
+    shape: Shape
+    kind: Kind
+    value: Any
+
+    def __init__(
+        self, op: str, inputs: tuple[Node, ...], params: tuple[Any, ...], shape: Shape, kind: Kind, value: Any = None
+    ) -> None:
+        put = object.__setattr__
+        put(self, "op", op)
+        put(self, "inputs", inputs)
+        put(self, "params", params)
+        put(self, "shape", shape)
+        put(self, "kind", kind)
+        put(self, "value", value)
+        put(self, "_key", None)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise UnsupportedError(f"a Node is immutable; .{name} was assigned", "build a new expression instead")
+
+    __hash__ = object.__hash__
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def name(self) -> str:
+        """A symbol's name; the operation's name for any other node."""
+        return str(self.params[0]) if self.op == "symbol" else self.op
+
+    @property
+    def domain(self) -> str | None:
+        """A symbol's declared domain ("real", "count", "+-1", "class"), else None."""
+        return self.params[1] if self.op == "symbol" else None
+
+    @property
+    def key(self) -> str:
+        """A digest of the structure: equal for equal expressions, in this process and in any other."""
+        if self._key is None:
+            for node in topological([self]):
+                if node._key is None:
+                    object.__setattr__(node, "_key", _digest(node))
+        return self._key
+
+    @property
+    def T(self) -> Node:
+        """The transpose: axes reversed."""
+        return build("transpose", self, params=(tuple(reversed(range(self.ndim))),))
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.shape)) or "scalar"
+        if self.op == "symbol":
+            return f"Node({self.name}: {shape})"
+        state = "lazy" if self.value is None else f"value={np.array2string(np.asarray(self.value), threshold=6)}"
+        return f"Node({self.op}: {shape}, {state})"
+
+    # Arithmetic. Each operator is one row of the table.
+    def __add__(self, other: Any) -> Node:
+        return build("add", self, other)
+
+    def __radd__(self, other: Any) -> Node:
+        return build("add", other, self)
+
+    def __sub__(self, other: Any) -> Node:
+        return build("sub", self, other)
+
+    def __rsub__(self, other: Any) -> Node:
+        return build("sub", other, self)
+
+    def __mul__(self, other: Any) -> Node:
+        return build("mul", self, other)
+
+    def __rmul__(self, other: Any) -> Node:
+        return build("mul", other, self)
+
+    def __truediv__(self, other: Any) -> Node:
+        return build("div", self, other)
+
+    def __rtruediv__(self, other: Any) -> Node:
+        return build("div", other, self)
+
+    def __pow__(self, other: Any) -> Node:
+        return build("pow", self, other)
+
+    def __rpow__(self, other: Any) -> Node:
+        return build("pow", other, self)
+
+    def __matmul__(self, other: Any) -> Node:
+        return _namespace().matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Node:
+        return _namespace().matmul(other, self)
+
+    def __neg__(self) -> Node:
+        return build("neg", self)
+
+    def __pos__(self) -> Node:
+        return self
+
+    def __abs__(self) -> Node:
+        return build("abs", self)
+
+    def __lt__(self, other: Any) -> Node:
+        return build("lt", self, other)
+
+    def __le__(self, other: Any) -> Node:
+        return build("le", self, other)
+
+    def __gt__(self, other: Any) -> Node:
+        return build("gt", self, other)
+
+    def __ge__(self, other: Any) -> Node:
+        return build("ge", self, other)
+
+    def __eq__(self, other: Any) -> Node:  # type: ignore[override]
+        return build("eq", self, other)
+
+    def __ne__(self, other: Any) -> Node:  # type: ignore[override]
+        return build("ne", self, other)
+
+    def __and__(self, other: Any) -> Node:
+        return build("logical_and", self, other)
+
+    def __rand__(self, other: Any) -> Node:
+        return build("logical_and", other, self)
+
+    def __or__(self, other: Any) -> Node:
+        return build("logical_or", self, other)
+
+    def __ror__(self, other: Any) -> Node:
+        return build("logical_or", other, self)
+
+    def __invert__(self) -> Node:
+        return build("logical_not", self)
+
+    def __getitem__(self, index: Any) -> Node:
+        return _namespace().index(self, index)
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Node:
+        """Sum over ``axis`` (all axes if None)."""
+        return _namespace().sum(self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Node:
+        """Mean over ``axis`` (all axes if None)."""
+        return _namespace().mean(self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> Node:
+        """Largest entry over ``axis`` (all axes if None)."""
+        return _namespace().max(self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> Node:
+        """Smallest entry over ``axis`` (all axes if None)."""
+        return _namespace().min(self, axis=axis, keepdims=keepdims)
+
+    def reshape(self, *shape: Any) -> Node:
+        """Lay the entries out in another shape."""
+        return _namespace().reshape(self, shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)
+
+    def __len__(self) -> int:
+        if not self.shape or not isinstance(self.shape[0], int):
+            raise UnsupportedError(
+                f"len() of {self!r} is not a number while tracing", "use mean or the symbolic dimension"
+            )
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Node]:
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        if self.value is not None:
+            return bool(self.value)
+        raise UnsupportedError(
+            f"the truth of a lazy {self.op} node was asked for: Python's `if`, `and`, `or`, `not` and chained "
+            "comparisons need a number, and while tracing there is none (both branches must stay in the graph)",
+            "write where(condition, a, b); for truth values use &, | and ~",
+        )
+
+    def __float__(self) -> float:
+        raise UnsupportedError(
+            f"a Python number was asked of {self!r}, as functions of `math` do; the derivative would be lost",
+            "use the functions of numpy or thalweg (np.exp, not math.exp), or read .value",
+        )
+
+    __int__ = __float__  # type: ignore[assignment]
+    __index__ = __float__  # type: ignore[assignment]
+
+    def __array__(self, *args: Any, **kwargs: Any) -> NDArray[Any]:
+        raise UnsupportedError(
+            f"NumPy tried to turn {self!r} into an array; the derivative would be lost",
+            "use operations that Thalweg knows, or read .value of an eager node",
+        )
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        from thalweg.expr.protocol import call_ufunc
+
+        return call_ufunc(ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        from thalweg.expr.protocol import call_function
+
+        return call_function(function, args, kwargs)
+
+
+def _namespace() -> Any:
+    from thalweg.expr import namespace
+
+    return namespace
+
+
+def symbol(name: str, shape: Sequence[Dimension] = (), domain: str | None = None) -> Node:
+    """Make a named unknown.
+
+    Args:
+        name: A Python identifier; the same name, shape and domain give the same node.
+        shape: Whole numbers, or names for dimensions that are known only at run time.
+        domain: None or "real"; "count" (zero and above); "+-1"; "class" (a class index, a whole number).
+
+    Returns:
+        A lazy node.
+
+    Raises:
+        InputError: for a name, shape or domain that cannot be used.
+
+    """
+    if not isinstance(name, str) or not name.isidentifier():
+        raise InputError(f"symbol name {name!r} is not an identifier", "use letters, digits and _")
+    if domain not in (None, "real", "count", "+-1", "class"):
+        raise InputError(f"domain {domain!r} of symbol {name!r} is unknown", "use real, count, +-1 or class")
+    checked = check_shape(shape, f"symbol {name!r}")
+    return _intern("symbol", (), (name, domain), checked, "i" if domain == "class" else "f")
+
+
+def variable(value: Any) -> Node:
+    """Make an eager leaf to differentiate with respect to; its value is a copy-free view of ``value``."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"variable of dtype {array.dtype}", "give real numbers")
+    return Node("variable", (), (), array.shape, _kind_of(array), array)
+
+
+def constant(value: Any) -> Node:
+    """Make a constant. A single number never sets the precision (as a Python number in NumPy's promotion)."""
+    if isinstance(value, Node):
+        return value
+    if not isinstance(value, (bool, int, float)):
+        value = np.asarray(value)
+        if value.dtype.kind not in "fiub":
+            raise InputError(
+                f"{type(value).__name__} of dtype {value.dtype} is not a real number or array",
+                "give real numbers, arrays or nodes",
+            )
+        if value.ndim:
+            return Node("constant", (), (), value.shape, _kind_of(value), value)
+        value = value.item()
+    elif isinstance(value, float):
+        value = float(value)
+    kind = "b" if isinstance(value, bool) else "i" if isinstance(value, int) else "f"
+    return _intern("constant", (), (kind, repr(value)), (), kind, value)
+
+
+def build(name: str, *inputs: Any, params: tuple[Any, ...] = ()) -> Node:
+    """Apply the operation ``name`` to nodes, arrays or numbers.
+
+    Returns:
+        An eager node when every input has a value, else a lazy, interned one.
+
+    Raises:
+        InputError: when the shapes do not fit.
+
+    """
+    op = table()[name]
+    nodes = tuple([x if isinstance(x, Node) else constant(x) for x in inputs])
+    try:
+        shape = op.shape(*[x.shape for x in nodes], *params)
+    except InputError as error:
+        raise InputError(f"{name}: {error.problem}", error.remedy) from None
+    kind = op.kind if op.kind != "promote" else promote([x.kind for x in nodes])
+    if all(x.value is not None for x in nodes) and not (op.sized and has_symbolic(params)):
+        value = evaluate_op(op, [x.value for x in nodes], params)
+        if all(x.op == "constant" for x in nodes):
+            return constant(value)
+        return Node(name, nodes, params, shape, kind, value)
+    return _intern(name, nodes, params, shape, kind)
+
+
+def evaluate_op(op: Op, values: Sequence[Any], params: tuple[Any, ...]) -> Any:
+    """Evaluate one operation; numbers alone give a Python number, so that they never set the precision."""
+    with np.errstate(all="ignore"):
+        result = op.evaluate(*values, *params)
+    if values and all(isinstance(v, (bool, int, float)) and not isinstance(v, np.generic) for v in values):
+        return result.item() if np.ndim(result) == 0 and hasattr(result, "item") else result
+    return result
+
+
+def topological(outputs: Iterable[Node]) -> list[Node]:
+    """List every node that the outputs need, inputs before users, each once; iterative, for chains of any length."""
+    order: list[Node] = []
+    seen: set[Node] = set()
+    stack: list[tuple[Node, bool]] = [(node, False) for node in reversed(list(outputs))]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            order.append(node)
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            stack.extend((x, False) for x in reversed(node.inputs) if x not in seen)
+    return order
+
+
+def dependents(order: Sequence[Node], sources: Iterable[Node]) -> set[Node]:
+    """Among ``order`` (topological), the nodes that depend on one of ``sources``, the sources included."""
+    found = set(sources)
+    for node in order:
+        if any(x in found for x in node.inputs):
+            found.add(node)
+    return found
+
+
+def has_symbolic(params: Any) -> bool:
+    """Say whether a (nested) parameter names a symbolic dimension."""
+    return isinstance(params, str) or (isinstance(params, tuple) and any(has_symbolic(p) for p in params))
+
+
+def resolve(params: Any, dimensions: Mapping[str, int]) -> Any:
+    """Replace names of symbolic dimensions in (nested) parameters by their sizes."""
+    if isinstance(params, tuple):
+        return tuple([resolve(p, dimensions) for p in params])
+    return dimensions[params] if isinstance(params, str) else params
+
+
+def promote(kinds: Iterable[Kind]) -> Kind:
+    """Give the largest kind: floating over whole numbers over truth values."""
+    return max(kinds, key="bif".index)
+
+
+def check_shape(shape: Any, owner: str) -> Shape:
+    """Check that a shape is made of sizes and dimension names."""
+    entries = (shape,) if isinstance(shape, (int, str)) else tuple(shape)
+    for entry in entries:
+        named = isinstance(entry, str) and entry.isidentifier()
+        if not named and not (isinstance(entry, (int, np.integer)) and not isinstance(entry, bool) and entry >= 0):
+            raise InputError(f"dimension {entry!r} of {owner}", "use whole numbers >= 0 or names such as 'n'")
+    return tuple([e if isinstance(e, str) else int(e) for e in entries])
+
+
+def is_constant(node: Node, value: float | None = None) -> bool:
+    """Say whether the node is a single constant number (equal to ``value``, if given)."""
+    return node.op == "constant" and node.shape == () and (value is None or node.value == value)
+
+
+def _intern(
+    op: str, inputs: tuple[Node, ...], params: tuple[Any, ...], shape: Shape, kind: Kind, value: Any = None
+) -> Node:
+    # Ids of the inputs are safe in the key: the node keeps its inputs alive for as long as the entry exists.
+    key = (op, tuple([id(x) for x in inputs]), params, shape, kind)
+    node = _interned.get(key)
+    if node is None:
+        node = Node(op, inputs, params, shape, kind, value)
+        _interned[key] = node
+    return node
+
+
+def _kind_of(array: NDArray[Any]) -> Kind:
+    return "i" if array.dtype.kind == "u" else array.dtype.kind
+
+
+def _digest(node: Node) -> str:
+    parts: list[Any] = [node.op, node.params, node.shape, node.kind, [x._key for x in node.inputs]]
+    if node.op in ("constant", "variable") and node.shape:
+        array = np.ascontiguousarray(node.value)
+        parts += [array.dtype.str, hashlib.blake2b(array.data, digest_size=16).hexdigest()]
+    elif node.op == "variable":
+        parts.append(repr(node.value))
+    elif node.op == "constant" and isinstance(node.value, float) and math.isnan(node.value):
+        parts.append("nan")
+    return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,147 @@
+"""Numerically careful NumPy evaluation of the operations that NumPy does not have; generated kernels import these."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def sigmoid(x: Any) -> Any:
+    """Give 1/(1+e^-x) without overflow; exact to rounding in both tails."""
+    e = np.exp(-np.abs(x))
+    return np.where(np.greater_equal(x, 0), 1, e) / (1 + e)
+
+
+def softplus(x: Any) -> Any:
+    """Give log(1+e^x) without overflow or cancellation."""
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def relu(x: Any) -> Any:
+    """Give max(x, 0)."""
+    return np.maximum(x, 0)
+
+
+def rsqrt(x: Any) -> Any:
+    """Give 1/sqrt(x), and 0 at x = 0: the value that makes the gradient of a norm 0 at the origin."""
+    root = np.sqrt(x)
+    return np.where(np.equal(root, 0), 0, 1 / np.where(np.equal(root, 0), 1, root))
+
+
+def erf(x: Any) -> Any:
+    """Give the error function."""
+    from scipy.special import erf as scipy_erf
+
+    return scipy_erf(x)
+
+
+def logsumexp(x: Any, axis: int, keepdims: bool = False) -> Any:
+    """Give log(sum(e^x)) along one axis, shifted by the maximum."""
+    x = np.asarray(x)
+    top = np.max(x, axis=axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0)
+    shifted = np.exp(x - top)
+    out = np.log(np.sum(shifted, axis=axis, keepdims=True)) + top
+    return out if keepdims else np.squeeze(out, axis=axis)
+
+
+def softmax(x: Any, axis: int) -> Any:
+    """Give e^x / sum(e^x) along one axis, shifted by the maximum."""
+    x = np.asarray(x)
+    e = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    e /= np.sum(e, axis=axis, keepdims=True)
+    return e
+
+
+def pick(x: Any, index: Any) -> Any:
+    """Give x[..., index[...]]: one entry of the last axis a row."""
+    return np.take_along_axis(np.asarray(x), np.asarray(index)[..., None], axis=-1)[..., 0]
+
+
+def scatter(x: Any, index: Any, size: int) -> Any:
+    """Transpose of `pick`: x[...] placed at index[...] of a new last axis of length ``size``, zero elsewhere."""
+    x, index = np.broadcast_arrays(x, index)
+    out = np.zeros((*x.shape, size), dtype=x.dtype)
+    np.put_along_axis(out, index[..., None], x[..., None], axis=-1)
+    return out
+
+
+def decode_index(index: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Turn an index parameter (whole numbers, and slices as triples) into what NumPy takes."""
+    return tuple([slice(*part) if isinstance(part, tuple) else part for part in index])
+
+
+def take(x: Any, index: tuple[Any, ...]) -> Any:
+    """Give x[index] for basic indexing; see `decode_index`."""
+    return np.asarray(x)[decode_index(index)]
+
+
+def place(x: Any, index: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
+    """Transpose of `take`: zeros of ``shape`` with ``x`` at ``index``."""
+    x = np.asarray(x)
+    out = np.zeros(shape, dtype=x.dtype)
+    out[decode_index(index)] = x
+    return out
+
+
+def indicator(condition: Any, like: Any) -> Any:
+    """Give 1 where the condition holds and 0 elsewhere, in the precision of ``like``."""
+    like = np.asarray(like)
+    return np.asarray(condition).astype(like.dtype if like.dtype.kind == "f" else np.float64)
+
+
+def common_dtype(*arrays: Any) -> np.dtype[Any]:
+    """Give the precision that a kernel of these arrays works in."""
+    dtype = np.result_type(*arrays) if arrays else np.dtype(np.float64)
+    return dtype if dtype.kind == "f" else np.dtype(np.float64)
+
+
+def eye(size: int) -> Array:
+    """Give the identity as truth values, so that it never sets the precision of what it multiplies."""
+    return np.eye(size, dtype=bool)
+
+
+@lru_cache(maxsize=1024)
+def _plan(subscripts: str) -> str:
+    """Find a BLAS call for a contraction of two operands of at most two axes, or "" if there is none."""
+    operands, out = subscripts.split("->")
+    parts = operands.split(",")
+    if len(parts) != 2 or any(len(p) > 2 or len(set(p)) < len(p) for p in parts):
+        return ""
+    left, right = parts
+    shared = set(left) & set(right)
+    if len(shared) != 1 or shared & set(out):
+        return ""
+    (index,) = shared
+    rows, columns = left.replace(index, ""), right.replace(index, "")
+    if out not in (rows + columns, columns + rows) or len(rows + columns) != len(out):
+        return ""
+    left_transposed = left == index + rows and len(left) == 2
+    right_transposed = right == columns + index and len(right) == 2
+    return (
+        ("L" if left_transposed else "l") + ("R" if right_transposed else "r") + ("" if out == rows + columns else "T")
+    )
+
+
+def contract(subscripts: str, *operands: Any) -> Any:
+    """Evaluate an einsum, through matrix products where they apply.
+
+    Args:
+        subscripts: As `numpy.einsum` takes them, with an explicit output.
+        *operands: One array for each input term.
+
+    Returns:
+        The contraction.
+
+    """
+    plan = _plan(subscripts)
+    if not plan:
+        return np.einsum(subscripts, *operands, optimize=len(operands) > 2)
+    left, right = np.asarray(operands[0]), np.asarray(operands[1])
+    out = (left.T if plan[0] == "L" else left) @ (right.T if plan[1] == "R" else right)
+    return out.T if plan.endswith("T") else out

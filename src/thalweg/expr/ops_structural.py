@@ -1,0 +1,189 @@
+"""The rows of the operation table that move, contract, reduce or select entries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from thalweg.core.errors import InputError
+from thalweg.expr import numeric
+from thalweg.expr.node import Dimension, Node, Op, Shape, build, constant
+from thalweg.expr.ops_elementwise import Tangents, accumulate
+from thalweg.expr.shapes import (
+    broadcasted,
+    einsum_shape,
+    keep,
+    reduced,
+    reshaped,
+    show,
+    split_subscripts,
+    spread,
+    unbroadcast,
+)
+
+
+def _linear(node: Node, tangents: Tangents) -> Node | None:
+    """JVP of an operation that is linear in its first input: the operation applied to the tangent."""
+    (t, *_) = tangents
+    return None if t is None else build(node.op, t, *node.inputs[1:], params=node.params)
+
+
+def _sum_transpose(cotangent: Node, node: Node, index: int) -> Node:
+    shape = node.inputs[0].shape
+    return spread(keep(cotangent, node.params[0], shape), shape)
+
+
+def _extremum_jvp(node: Node, tangents: Tangents) -> Node | None:
+    (x,), (t,), (axes, keepdims) = node.inputs, tangents, node.params
+    if t is None:
+        return None
+    hit = build("indicator", build("eq", x, keep(node, axes, x.shape)), x)
+    ties = build("sum", hit, params=(axes, keepdims))
+    return build("div", build("sum", build("mul", t, hit), params=(axes, keepdims)), ties)
+
+
+def _logsumexp_jvp(node: Node, tangents: Tangents) -> Node | None:
+    (x,), (t,), (axis, keepdims) = node.inputs, tangents, node.params
+    if t is None:
+        return None
+    return build("sum", build("mul", t, build("softmax", x, params=(axis,))), params=((axis,), keepdims))
+
+
+def _softmax_jvp(node: Node, tangents: Tangents) -> Node | None:
+    (t,), (axis,) = tangents, node.params
+    if t is None:
+        return None
+    weighted = build("mul", t, node)
+    return build("sub", weighted, build("mul", build("sum", weighted, params=((axis,), True)), node))
+
+
+def _einsum_jvp(node: Node, tangents: Tangents) -> Node | None:
+    total: Node | None = None
+    for i, t in enumerate(tangents):
+        if t is not None:
+            total = accumulate(total, build("einsum", *node.inputs[:i], t, *node.inputs[i + 1 :], params=node.params))
+    return total
+
+
+def _einsum_transpose(cotangent: Node, node: Node, index: int) -> Node:
+    """Contract the cotangent with the other operands; lone indices are spread, repeated ones meet a delta."""
+    terms, out = split_subscripts(node.params[0])
+    shape = node.inputs[index].shape
+    unused = iter(c for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in node.params[0])
+    operands, names = [cotangent], [out]
+    for i, (x, term) in enumerate(zip(node.inputs, terms, strict=True)):
+        if i != index:
+            operands.append(x)
+            names.append(term)
+    target = ""
+    for letter, size in zip(terms[index], shape, strict=True):
+        if letter in target:
+            fresh = next(unused)
+            operands.append(build("eye", params=(size,)))
+            names.append(letter + fresh)
+            letter = fresh
+        target += letter
+    held = "".join(c for c in target if any(c in name for name in names))
+    result = build("einsum", *operands, params=(",".join(names) + "->" + held,))
+    if held == target:
+        return result
+    opened = tuple([d if c in held else 1 for c, d in zip(target, shape, strict=True)])
+    return spread(build("reshape", result, params=(opened,)), shape)
+
+
+def _transpose_shape(shape: Shape, axes: tuple[int, ...]) -> Shape:
+    if sorted(axes) != list(range(len(shape))):
+        raise InputError(f"axes {axes} for shape {show(shape)}", "give each axis once")
+    return tuple([shape[a] for a in axes])
+
+
+def _pick_shape(shape: Shape, index: Shape) -> Shape:
+    if not shape or shape[:-1] != index:
+        raise InputError(
+            f"values of shape {show(shape)} and indices of shape {show(index)}", "give one index a row of the values"
+        )
+    return index
+
+
+def _scatter_shape(shape: Shape, index: Shape, size: Dimension) -> Shape:
+    if shape != index:
+        raise InputError(f"values {show(shape)} and indices {show(index)}", "give one index a value")
+    return (*shape, size)
+
+
+def _take_shape(shape: Shape, index: tuple[Any, ...]) -> Shape:
+    out: list[Dimension] = []
+    for part, size in zip(index, shape, strict=True):
+        if part == (None, None, None):
+            out.append(size)
+        elif isinstance(size, str):
+            raise InputError(f"index {part} into the symbolic dimension {size!r}", "take whole symbolic axes only")
+        elif isinstance(part, tuple):
+            out.append(len(range(*slice(*part).indices(size))))
+        elif not -size <= part < size:
+            raise InputError(f"index {part} into a dimension of size {size}", f"use {-size} to {size - 1}")
+    return tuple(out)
+
+
+def _concatenate_shape(*arguments: Any) -> Shape:
+    *shapes, axis = arguments
+    first = shapes[0]
+    sizes = [s[axis] for s in shapes]
+    rest = {s[:axis] + s[axis + 1 :] for s in shapes}
+    if len(rest) != 1 or not all(isinstance(n, int) for n in sizes):
+        raise InputError(
+            f"shapes {', '.join(map(show, shapes))} along axis {axis}", "make the other axes equal and this one known"
+        )
+    return (*first[:axis], sum(sizes), *first[axis + 1 :])
+
+
+def _concatenate_jvp(node: Node, tangents: Tangents) -> Node | None:
+    if all(t is None for t in tangents):
+        return None
+    parts = [spread(constant(0.0), x.shape) if t is None else t
+             for x, t in zip(node.inputs, tangents, strict=True)]  # fmt: skip
+    return build("concatenate", *parts, params=node.params)
+
+
+def _concatenate_transpose(cotangent: Node, node: Node, index: int) -> Node:
+    (axis,) = node.params
+    start = sum(int(x.shape[axis]) for x in node.inputs[:index])
+    whole: list[Any] = [(None, None, None)] * node.ndim
+    whole[axis] = (start, start + int(node.inputs[index].shape[axis]), None)
+    return build("take", cotangent, params=(tuple(whole),))
+
+
+ROWS = [
+    Op("sum", lambda x, axes, keepdims: np.sum(x, axis=axes, keepdims=keepdims), reduced, _linear, _sum_transpose,
+       "promote", "sum({}, axis={}, keepdims={})"),
+    Op("max", lambda x, axes, keepdims: np.max(x, axis=axes, keepdims=keepdims), reduced, _extremum_jvp, None,
+       "promote", "max({}, axis={}, keepdims={})"),
+    Op("min", lambda x, axes, keepdims: np.min(x, axis=axes, keepdims=keepdims), reduced, _extremum_jvp, None,
+       "promote", "min({}, axis={}, keepdims={})"),
+    Op("logsumexp", numeric.logsumexp, lambda s, axis, keepdims: reduced(s, (axis,), keepdims), _logsumexp_jvp, None,
+       "f", "numeric.logsumexp({}, {}, {})"),
+    Op("softmax", numeric.softmax, lambda s, axis: s, _softmax_jvp, None, "f", "numeric.softmax({}, {})"),
+    Op("reshape", np.reshape, reshaped, _linear,
+       lambda c, n, i: build("reshape", c, params=(n.inputs[0].shape,)), "promote", "reshape({}, {})", sized=True),
+    Op("transpose", np.transpose, _transpose_shape, _linear,
+       lambda c, n, i: build("transpose", c, params=(tuple(int(a) for a in np.argsort(n.params[0])),)), "promote",
+       "transpose({}, {})"),
+    Op("broadcast_to", np.broadcast_to, broadcasted, _linear,
+       lambda c, n, i: unbroadcast(c, n.inputs[0].shape), "promote", "broadcast_to({}, {})", sized=True),
+    Op("einsum", lambda *a: numeric.contract(a[-1], *a[:-1]), einsum_shape, _einsum_jvp, _einsum_transpose, "promote"),
+    Op("pick", numeric.pick, _pick_shape, _linear,
+       lambda c, n, i: build("scatter", c, n.inputs[1], params=(n.inputs[0].shape[-1],)), "promote",
+       "numeric.pick({}, {})"),
+    Op("scatter", numeric.scatter, _scatter_shape, _linear,
+       lambda c, n, i: build("pick", c, n.inputs[1]), "promote", "numeric.scatter({}, {}, {})", sized=True),
+    Op("take", numeric.take, _take_shape, _linear,
+       lambda c, n, i: build("place", c, params=(*n.params, n.inputs[0].shape)), "promote", "numeric.take({}, {})"),
+    Op("place", numeric.place, lambda s, index, shape: shape, _linear,
+       lambda c, n, i: build("take", c, params=(n.params[0],)), "promote", "numeric.place({}, {}, {})", sized=True),
+    Op("concatenate", lambda *a: np.concatenate(a[:-1], axis=a[-1]), _concatenate_shape, _concatenate_jvp,
+       _concatenate_transpose, "promote"),
+    Op("eye", numeric.eye, lambda size: (size, size), None, None, "b", "numeric.eye({})", sized=True),
+    Op("dimension", lambda size: size, lambda size: (), None, None, "i", "{}", sized=True),
+]  # fmt: skip
+STRUCTURAL = {row.name: row for row in ROWS}
