@@ -96,9 +96,7 @@ class Objective:
         rows = np.hstack([self.X, np.ones((len(self.X), 1))])
         full = np.einsum("nab,ni,nj->aibj", second, rows, rows)
         k, d = self.k, self.d
-        order = np.concatenate(
-            [np.arange(k * (d + 1)).reshape(k, d + 1)[:, :d].ravel(), np.arange(k) * (d + 1) + d]
-        )
+        order = np.concatenate([np.arange(k * (d + 1)).reshape(k, d + 1)[:, :d].ravel(), np.arange(k) * (d + 1) + d])
         matrix = full.reshape(k * (d + 1), -1)[np.ix_(order, order)]
         matrix[range(k * d), range(k * d)] += self.l2
         return matrix

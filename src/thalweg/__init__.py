@@ -9,8 +9,25 @@ if TYPE_CHECKING:
     from thalweg.core.errors import InputError, OracleError, ThalwegError, UnsupportedError
     from thalweg.core.records import Certificate, Constant, Constants, Solution, Status, Trace
     from thalweg.data import Table, load_table
-    from thalweg.expr import abs, exp, log, log1p, logaddexp, logsumexp, maximum, minimum, pick
-    from thalweg.expr import relu, sigmoid, sign, softplus, sqrt, square, tanh, where
+    from thalweg.expr import (
+        abs,
+        exp,
+        log,
+        log1p,
+        logaddexp,
+        logsumexp,
+        maximum,
+        minimum,
+        pick,
+        relu,
+        sigmoid,
+        sign,
+        softplus,
+        sqrt,
+        square,
+        tanh,
+        where,
+    )
     from thalweg.planning import Fit, fit
     from thalweg.problems import FiniteSum, Loss, Target
 
@@ -43,7 +60,7 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = sorted(_HOME_OF)  # noqa: PLE0604 - the names are strings of the table above
+__all__ = sorted(_HOME_OF)
 
 
 def __getattr__(name: str) -> Any:

@@ -44,18 +44,20 @@ def fit(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
 ) -> None:
     """Fit a linear model to a table and certify how far it is from the best one."""
+    from thalweg.core.random import generator
     from thalweg.data import load_table
     from thalweg.planning import RunFolder, held_out_score, prepare, solve, summary
 
     progress = _Progress(quiet)
     prepared = prepare(load_table(data, target), loss=loss, l2=l2)
-    folder = RunFolder(out, prepared.table.name)
+    generator(seed)
     problem = prepared.problem
-    progress.say(f"{prepared.table.name}: {problem.n} rows x {problem.d} features, {problem.loss.name} loss")
-    fitted = solve(prepared, listen=progress.listen)
-    held_out = held_out_score(prepared, fitted, seed) if fitted.status.success else None
-    record = summary(fitted, held_out, command=sys.argv, seed=seed, data=prepared.table.name)
-    folder.write(fitted, record)
+    with RunFolder(out, prepared.table.name) as folder:
+        progress.say(f"{prepared.table.name}: {problem.n} rows x {problem.d} features, {problem.loss.name} loss")
+        fitted = solve(prepared, listen=progress.listen)
+        held_out = held_out_score(prepared, fitted, seed) if fitted.status.success else None
+        record = summary(fitted, held_out, command=sys.argv, seed=seed, data=prepared.table.name)
+        folder.write(fitted, record)
     if as_json:
         print(json.dumps({**record, "folder": str(folder.path)}))
     else:

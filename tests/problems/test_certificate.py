@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from reference import NAMES, Objective, targets
-from tolerances import CERTIFICATE_TIGHT, eps
 
+from reference import NAMES, Objective, targets
 from thalweg.core.records import CertificateKind
 from thalweg.linalg import factor
 from thalweg.problems import FiniteSum, Loss, Target, find_loss
+from tolerances import CERTIFICATE_TIGHT, eps
 
 N, D, K = 80, 3, 3
 POINTS = 1_000

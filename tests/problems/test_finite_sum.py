@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from reference import NAMES, Objective, targets
-from tolerances import arithmetic, central_difference, summation
 
+from reference import NAMES, Objective, targets
 from thalweg.core.errors import InputError
 from thalweg.problems import FiniteSum
+from tolerances import arithmetic, central_difference, summation
 
 N, D, K = 60, 4, 3
 

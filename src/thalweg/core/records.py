@@ -25,11 +25,11 @@ class Status(Enum):
     )
     LINE_SEARCH_FAILED = (
         "line search failed",
-        "no step along the direction decreases the objective: check that the loss is continuous and its derivative is right",
+        "no step along the direction decreases the objective: check that the loss is continuous",
     )
     NO_PROGRESS = (
         "no progress",
-        "steps no longer decrease the objective although the certificate is above the target: raise l2 or try another method",
+        "steps no longer decrease the objective above the target: raise l2 or try another method",
     )
     DIVERGED = (
         "diverged",
@@ -203,9 +203,8 @@ class Cost:
     cpu_seconds: float
 
     def __str__(self) -> str:
-        return (
-            f"{self.steps} steps, {self.passes:.0f} passes over the data, {self.seconds:.3g} s ({self.cpu_seconds:.3g} s of CPU)"
-        )
+        seconds = f"{self.seconds:.3g} s ({self.cpu_seconds:.3g} s of CPU)"
+        return f"{self.steps} steps, {self.passes:.0f} passes over the data, {seconds}"
 
 
 @dataclass(frozen=True)
@@ -238,4 +237,3 @@ class Solution:
             f"{self.status.label}: {self.status.remedy}\n"
             f"value {self.value:.10g}, {self.certificate}\n{self.method}: {self.cost}"
         )
-

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from thalweg.core.errors import InputError
+from thalweg.core.random import generator as seeded
 
 
 def split_rows(
@@ -36,7 +37,7 @@ def split_rows(
         raise InputError(f"n = {n}: a split needs at least 2 rows", "give more rows or skip the held-out score")
     if not 0 < held_out < 1:
         raise InputError(f"held_out = {held_out}", "give a fraction between 0 and 1, e.g. 0.2")
-    generator = np.random.default_rng(seed)
+    generator = seeded(seed)
     size = min(max(round(n * held_out), 1), n - 1)
     if not stratify:
         chosen = generator.permutation(n)[:size]

@@ -154,7 +154,7 @@ def hvp(node: Node, wrt: Node, direction: Node) -> Node:
 def substitute(outputs: Sequence[Node], replacements: Mapping[Node, Node]) -> list[Node]:
     """Rebuild expressions with some nodes replaced by others of the same shape."""
     known: dict[Node, Node] = dict(replacements)
-    for node in topological(outputs):
+    for node in topological(outputs, stop=replacements):
         if node in known:
             continue
         inputs = tuple([known[x] for x in node.inputs])

@@ -98,13 +98,13 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     if isinstance(x, Node):
         axes = _axes(x, axis)
         return build("sum", x, params=(axes, bool(keepdims))) if axes else x
-    return np.sum(x, axis=axis, keepdims=keepdims)  # type: ignore[arg-type]
+    return np.sum(x, axis=axis, keepdims=keepdims)
 
 
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Mean over ``axis`` (all axes if None)."""
     if not isinstance(x, Node):
-        return np.mean(x, axis=axis, keepdims=keepdims)  # type: ignore[arg-type]
+        return np.mean(x, axis=axis, keepdims=keepdims)
     count: Any = 1
     for a in _axes(x, axis):
         count = count * dimension(x.shape[a])
@@ -116,7 +116,7 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     if isinstance(x, Node):
         axes = _axes(x, axis)
         return build("max", x, params=(axes, bool(keepdims))) if axes else x
-    return np.max(x, axis=axis, keepdims=keepdims)  # type: ignore[arg-type]
+    return np.max(x, axis=axis, keepdims=keepdims)
 
 
 def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:

@@ -11,9 +11,9 @@ from __future__ import annotations
 import hashlib
 import math
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -93,6 +93,7 @@ class Node:
     shape: Shape
     kind: Kind
     value: Any
+    _key: str | None
 
     def __init__(
         self, op: str, inputs: tuple[Node, ...], params: tuple[Any, ...], shape: Shape, kind: Kind, value: Any = None
@@ -133,7 +134,7 @@ class Node:
             for node in topological([self]):
                 if node._key is None:
                     object.__setattr__(node, "_key", _digest(node))
-        return self._key
+        return str(self._key)
 
     @property
     def T(self) -> Node:
@@ -268,16 +269,16 @@ class Node:
             "write where(condition, a, b); for truth values use &, | and ~",
         )
 
-    def __float__(self) -> float:
+    def __float__(self) -> NoReturn:
         raise UnsupportedError(
             f"a Python number was asked of {self!r}, as functions of `math` do; the derivative would be lost",
             "use the functions of numpy or thalweg (np.exp, not math.exp), or read .value",
         )
 
-    __int__ = __float__  # type: ignore[assignment]
-    __index__ = __float__  # type: ignore[assignment]
+    __int__ = __float__
+    __index__ = __float__
 
-    def __array__(self, *args: Any, **kwargs: Any) -> NDArray[Any]:
+    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise UnsupportedError(
             f"NumPy tried to turn {self!r} into an array; the derivative would be lost",
             "use operations that Thalweg knows, or read .value of an eager node",
@@ -385,8 +386,11 @@ def evaluate_op(op: Op, values: Sequence[Any], params: tuple[Any, ...]) -> Any:
     return result
 
 
-def topological(outputs: Iterable[Node]) -> list[Node]:
-    """List every node that the outputs need, inputs before users, each once; iterative, for chains of any length."""
+def topological(outputs: Iterable[Node], stop: Container[Node] = ()) -> list[Node]:
+    """List every node that the outputs need, inputs before users, each once; iterative, for chains of any length.
+
+    Nodes in ``stop`` (a set or mapping) count as leaves: nothing below them is visited.
+    """
     order: list[Node] = []
     seen: set[Node] = set()
     stack: list[tuple[Node, bool]] = [(node, False) for node in reversed(list(outputs))]
@@ -397,6 +401,8 @@ def topological(outputs: Iterable[Node]) -> list[Node]:
         elif node not in seen:
             seen.add(node)
             stack.append((node, True))
+            if node in stop:
+                continue
             stack.extend((x, False) for x in reversed(node.inputs) if x not in seen)
     return order
 

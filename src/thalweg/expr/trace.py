@@ -141,7 +141,7 @@ def evaluate(node: Node, values: Mapping[Node, Any] | None = None) -> Any:
         bind_dimensions(leaf, np.shape(array), dimensions)
     known: dict[Node, Any] = given
     rows = table()
-    for x in topological([node]):
+    for x in topological([node], stop=given):
         if x in known:
             continue
         if x.value is not None:

@@ -6,6 +6,6 @@ from thalweg.methods.newton import Newton, NewtonCG
 from thalweg.methods.quasi_newton import LBFGS
 
 #: Every method by name.
-METHODS = {method.name: method for method in (Newton(), NewtonCG(), LBFGS())}
+METHODS: dict[str, Method] = {method.name: method for method in (Newton(), NewtonCG(), LBFGS())}
 
 __all__ = ["LBFGS", "METHODS", "Method", "Newton", "NewtonCG", "State", "drive"]

@@ -84,7 +84,7 @@ class _Run:
         state = self.method.init(point)
         polished = 0
         while True:
-            certificate = self._certify(state)
+            certificate = self._certify(state, self.target)
             self._record(state, certificate)
             yield Stepped(
                 self.steps, state.point.value, certificate, state.step_size, time.perf_counter() - self.started
@@ -93,6 +93,7 @@ class _Run:
             ended = self._ended(state, certificate, reached)
             if ended is not None:
                 self.status = ended
+                self._certify_in_full(state)
                 return
             if reached:
                 polished += 1
@@ -101,15 +102,21 @@ class _Run:
                     return
             elif self.steps >= self.max_steps or time.perf_counter() - self.started > self.max_seconds:
                 self.status = Status.BUDGET_SPENT
+                self._certify_in_full(state)
                 return
             state = self.method.step(state)
             self.steps += 1
 
-    def _certify(self, state: State) -> Certificate:
+    def _certify_in_full(self, state: State) -> None:
+        """At the end of a run that missed its target, spend what it takes on the best bound."""
+        if self.best is not None and self.best[0] is state.point and self.best[1].gap > self.target:
+            self.best = state.point, self._certify(state, np.inf)
+
+    def _certify(self, state: State, wanted: float) -> Certificate:
         """The bound at a state: the point's own, or what earlier bounds and the decrease since then imply."""
         if not np.isfinite(state.point.value):
             return Certificate(np.inf, CertificateKind.NONE, "the objective is not finite")
-        certificate: Certificate = state.point.certificate(state.direction, state.refine)
+        certificate: Certificate = state.point.certificate(state.direction, state.refine, wanted)
         if certificate.kind is CertificateKind.NONE:
             if 0 <= state.decrement < np.inf and self.method.polishes:
                 how = "half the Newton decrement squared; " + certificate.how
@@ -139,7 +146,7 @@ class _Run:
     def _ended(self, state: State, certificate: Certificate, reached: bool) -> Status | None:
         if state.failure is Status.DIVERGED or not np.isfinite(state.point.value):
             return Status.DIVERGED
-        if not reached and self.problem.l2 == 0 and self._separable(state):
+        if self.problem.l2 == 0 and self.problem.convex and self._separable(state, reached):
             return Status.SEPARABLE
         if state.failure is not None:
             if reached:
@@ -155,12 +162,20 @@ class _Run:
                 return Status.PRECISION_FLOOR if hidden else Status.NO_PROGRESS
         return None
 
-    def _separable(self, state: State) -> bool:
-        for direction in (state.point.x, state.direction):
-            if self.problem.recession(direction):
-                self.falling = direction / np.linalg.norm(direction)
-                return True
-        return False
+    def _separable(self, state: State, reached: bool) -> bool:
+        """Whether the point or the direction is one along which the loss falls forever.
+
+        Below the target a Newton step that still moves margins shows a minimum at infinity; rows it hardly moves are
+        those that the direction does not separate.
+        """
+        if reached:
+            found = self.problem.recession(state.direction, noise=1e-3, least=1e-2)
+            candidates = [state.direction] if found else []
+        else:
+            candidates = [d for d in (state.point.x, state.direction) if self.problem.recession(d)][:1]
+        for direction in candidates:
+            self.falling = direction / np.linalg.norm(direction)
+        return bool(candidates)
 
     def _worth_polishing(self, certificate: Certificate, polished: int) -> bool:
         if not self.method.polishes or polished > POLISH_STEPS or self.steps >= self.max_steps:
@@ -173,6 +188,8 @@ class _Run:
     def solution(self, start: Any) -> Solution:
         """The best point with its record."""
         point, certificate = self.best or (start, Certificate(np.inf, CertificateKind.NONE, "no step was completed"))
+        if self.status is Status.DIVERGED:
+            certificate = Certificate(np.inf, CertificateKind.NONE, "the run diverged")
         return Solution(
             x=point.x,
             value=point.value,

@@ -50,7 +50,10 @@ class Point(Protocol):
         """The objective along a direction."""
 
     def certificate(
-        self, direction: np.ndarray | None = None, refine: Callable[[np.ndarray], np.ndarray] | None = None
+        self,
+        direction: np.ndarray | None = None,
+        refine: Callable[[np.ndarray], np.ndarray] | None = None,
+        wanted: float = np.inf,
     ) -> Certificate:
         """A bound on f - f*."""
 
@@ -84,14 +87,21 @@ class State:
 class Method(Protocol):
     """A method: immutable settings with two functions."""
 
-    #: What reports call it.
-    name: str
-    #: Oracles a point must answer.
-    needs: frozenset[str]
-    #: Whether a step beyond the target costs little and is worth taking down to the precision floor.
-    polishes: bool
-    #: Paper or book.
-    reference: str
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Oracles a point must answer."""
+
+    @property
+    def polishes(self) -> bool:
+        """Whether a step beyond the target costs little and is worth taking down to the precision floor."""
+
+    @property
+    def reference(self) -> str:
+        """Paper or book."""
 
     def init(self, point: Any) -> State:
         """The state at the starting point."""

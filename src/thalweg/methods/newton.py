@@ -84,7 +84,7 @@ class Newton:
 
 @dataclass(frozen=True)
 class NewtonCG:
-    """Truncated Newton: conjugate gradients on H d = -g, stopped at a residual of min(0.1, sqrt(||g|| / ||g_0||)) ||g||.
+    """Truncated Newton: conjugate gradients on H d = -g, to a residual of min(0.1, sqrt(||g|| / ||g_0||)) ||g||.
 
     Memory O(d); each inner step is one Hessian-vector product (two passes).
     Rate: superlinear with this forcing term. Source: Nocedal and Wright, Numerical Optimization (2006), section 7.1.

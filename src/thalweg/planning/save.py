@@ -15,13 +15,15 @@ from typing import Any
 import numpy as np
 
 from thalweg.core.errors import InputError
-from thalweg.planning.fit import Fit, HeldOut
+from thalweg.planning.fitting import Fit, HeldOut
 
 VERSIONED = ("thalweg", "numpy", "scipy")
 
 
 class RunFolder:
     """A folder ``NAME-K`` with the first free K, made before the run so that nothing is computed in vain.
+
+    As a context manager it leaves no empty folder behind when the run fails.
 
     Args:
         parent: Folder of all runs; made if it does not exist.
@@ -46,8 +48,16 @@ class RunFolder:
         except OSError as error:
             reason = error.strerror or str(error)
             raise InputError(
-                f"--out {str(parent)!r}: the run folder cannot be written ({reason})", "choose another folder with --out"
+                f"--out {str(parent)!r}: the run folder cannot be written ({reason})",
+                "choose another folder with --out",
             ) from error
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        if kind is not None and not any(self.path.iterdir()):
+            self.path.rmdir()
 
     def write(self, fit: Fit, record: dict[str, Any]) -> None:
         """Write solution.npz, trace.csv and run.json, each under a temporary name first.

@@ -37,13 +37,16 @@ ROUNDING_UNITS = 1e4
 Refine = Callable[[np.ndarray], np.ndarray]
 
 
-def certify(point: FiniteSumPoint, direction: np.ndarray | None, refine: Refine | None) -> Certificate:
+def certify(
+    point: FiniteSumPoint, direction: np.ndarray | None, refine: Refine | None, wanted: float = np.inf
+) -> Certificate:
     """The smallest bound that the dual points give.
 
     Args:
         point: Where f is bounded.
         direction: A Newton step or an approximation of one, like x; computed from the Hessian when None.
         refine: Solves (Hessian) s = v approximately; used at l2 = 0 to make r vanish.
+        wanted: The bound that is hoped for: what is sure to miss it by far is not computed.
 
     Returns:
         A proof for losses proven convex, else a certificate of kind none.
@@ -64,7 +67,7 @@ def certify(point: FiniteSumPoint, direction: np.ndarray | None, refine: Refine 
                 return Certificate(found[0], CertificateKind.PROOF, "Fenchel gap of Newton's dual point", found[1])
         zero = _zero_gap(point)
         candidates = [(zero, "the least value of each row's loss")]
-        if zero is None or _gradient_estimate(point) < 10 * zero[0]:
+        if _gradient_estimate(point) < min(np.inf if zero is None else 10 * zero[0], 100 * wanted):
             candidates.append((_gradient_gap(point), "gradient bound after minimising over the intercept"))
     known = [(found, how) for found, how in candidates if found is not None]
     if not known:
@@ -120,7 +123,7 @@ def _gap(
     inner = u * point.margins
     inner = inner if inner.ndim == 1 else inner.sum(axis=1)
     dual = conjugate(problem.loss, u, problem.y, near)
-    active = slice(None) if np.ndim(problem.share) == 0 else np.asarray(problem.share) > 0
+    active = slice(None) if isinstance(problem.share, float) else problem.share > 0
     if not np.isfinite(dual[active]).all():
         return None
     dual = np.where(np.isfinite(dual), dual, 0.0)
@@ -175,7 +178,6 @@ def _gradient_gap(point: FiniteSumPoint) -> tuple[float, float] | None:
 
 
 def _zero_gap(point: FiniteSumPoint) -> tuple[float, float] | None:
-    """F minus the mean of inf_z l(z, y_i) = -l*(0, y_i): u = 0 is feasible whenever the losses are bounded below."""
-    problem = point.problem
+    """The gap to the mean of inf_z l(z, y_i) = -l*(0, y_i): u = 0 is feasible whenever the losses are bounded below."""
     zero = np.zeros_like(point.x)
     return _gap(point, np.zeros_like(point.margins), zero, point.margins, zero)

@@ -93,9 +93,14 @@ class ChangedProblem:
         """The point at v."""
         return ChangedPoint(self, v, self.base.at(self.change.forward(v)))
 
-    def recession(self, direction: np.ndarray, noise: float = 1e-12) -> bool:
+    @property
+    def convex(self) -> bool | None:
+        """Whether the objective is proven convex."""
+        return self.base.convex
+
+    def recession(self, direction: np.ndarray, noise: float = 1e-12, least: float = 0.0) -> bool:
         """Whether the objective without penalty falls forever along the direction."""
-        return self.base.recession(self.change.forward(direction), noise)
+        return self.base.recession(self.change.forward(direction), noise, least)
 
 
 class ChangedPoint:
@@ -141,12 +146,14 @@ class ChangedPoint:
         self,
         direction: np.ndarray | None = None,
         refine: Callable[[np.ndarray], np.ndarray] | None = None,
+        wanted: float = np.inf,
     ) -> Certificate:
         """The bound on f - f* of the wrapped point."""
         change = self.problem.change
         return self.base.certificate(
             None if direction is None else change.forward(direction),
             None if refine is None else lambda r: change.forward(refine(change.adjoint(r))),
+            wanted,
         )
 
 

@@ -35,6 +35,7 @@ def _solve(loss: Loss, u: np.ndarray, y: np.ndarray, near: np.ndarray) -> np.nda
     min(h(a) + h'(a) (b - a), h(b) - h'(b) (b - a)): an unfinished solve still gives a valid bound.
     """
     kernel = loss.kernel
+    assert kernel.second is not None  # class losses were answered above
 
     def excess(z: np.ndarray) -> np.ndarray:
         return kernel.value_gradient(z, y)[1] - u

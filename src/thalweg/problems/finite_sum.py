@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from thalweg.core.check import checked_number
 from thalweg.core.errors import InputError
 from thalweg.core.parallel import map_blocks
 from thalweg.core.records import Certificate
@@ -51,7 +52,7 @@ class FiniteSum:
         self.loss = find_loss(loss, target)
         self.n, self.d = self.rows.shape
         self.y = _checked_targets(np.asarray(y), self.loss, self.n)
-        self.l2 = _checked_l2(l2, self.n)
+        self.l2 = 1.0 / self.n if l2 is None else checked_number("l2", l2, "leave it out for 1/n")
         self.share = _shares(sample_weight, self.n)
         self.intercept = intercept
         self.classes = int(self.y.max()) + 1 if self.loss.target is Target.CLASS else 1
@@ -104,24 +105,24 @@ class FiniteSum:
         return FiniteSumPoint(self, np.asarray(x, dtype=np.float64))
 
     def margins(self, x: np.ndarray) -> np.ndarray:
-        """Z = Xw + b, shape (n,), or (n, classes) for class targets. One pass."""
+        """Margins z = Xw + b, shape (n,), or (n, classes) for class targets. One pass."""
         coefficients, intercepts = self.split(x)
         if self.loss.target is Target.CLASS:
             return self.rows.matvec(coefficients.T) + intercepts
         return self.rows.matvec(coefficients[0]) + intercepts[0]
 
     def adjoint(self, u: np.ndarray) -> np.ndarray:
-        """Sum_i u_i (x_i, 1) laid out like x, for u like the margins. One pass."""
+        """The sum of u_i (x_i, 1) laid out like x, for u like the margins. One pass."""
         products = self.rows.rmatvec(u)
         return self.join(np.atleast_2d(products.T), np.atleast_1d(u.sum(axis=0)))
 
     def weighted(self, u: np.ndarray) -> np.ndarray:
         """Each row of u times its share s_i / sum s."""
-        return u * (self.share if u.ndim == 1 or np.ndim(self.share) == 0 else np.asarray(self.share)[:, None])
+        return u * (self.share if u.ndim == 1 or isinstance(self.share, float) else self.share[:, None])
 
     def mean(self, values: np.ndarray) -> float:
         """The weighted mean of per-row values (n,)."""
-        return float(values.mean()) if np.ndim(self.share) == 0 else float(np.dot(self.share, values))
+        return float(values.mean()) if isinstance(self.share, float) else float(np.dot(self.share, values))
 
     def ridge(self, x: np.ndarray) -> np.ndarray:
         """The gradient of the penalty: l2 w, and zero for intercepts."""
@@ -133,7 +134,7 @@ class FiniteSum:
         coefficients = x[: self.classes * self.d]
         return 0.5 * self.l2 * float(coefficients @ coefficients)
 
-    def recession(self, direction: np.ndarray, noise: float = 1e-12) -> bool:
+    def recession(self, direction: np.ndarray, noise: float = 1e-12, least: float = 0.0) -> bool:
         """Whether no row's loss rises far out along the direction and at least one falls forever.
 
         Then a convex objective with l2 = 0 has no minimum along it: the data are separable.
@@ -141,13 +142,14 @@ class FiniteSum:
         Args:
             direction: Laid out like x.
             noise: Rows that move by less than this share of the fastest row count as standing still.
+            least: Movement of the fastest row, in units of its margin, below which nothing is said.
 
         """
         along = self.margins(direction)
         size = np.abs(along) if along.ndim == 1 else np.abs(along).max(axis=1)
         largest = size.max()
         moving = (size > noise * largest) & (np.broadcast_to(self.share, size.shape) > 0)
-        if not np.isfinite(largest) or not moving.any():
+        if not np.isfinite(largest) or largest < least or not moving.any():
             return False
         # By convexity a slope that is not positive far out was never positive before. At 30 an exponential tail is
         # still a normal number, so "falling" and "flat" (a minimum that is reached) are told apart.
@@ -168,7 +170,7 @@ class FiniteSumPoint:
 
     @cached_property
     def margins(self) -> np.ndarray:
-        """Z = Xw + b, shape (n,) or (n, classes)."""
+        """Margins z = Xw + b, shape (n,) or (n, classes)."""
         return self.problem.margins(self.x) if self._margins is None else self._margins
 
     @cached_property
@@ -206,8 +208,8 @@ class FiniteSumPoint:
             else:
                 z = multiply(block, coefficients.T) + intercepts if many else block @ coefficients[0] + intercepts[0]
             losses, slope = kernel.value_gradient(z, problem.y[rows])
-            share = problem.share if np.ndim(problem.share) == 0 else problem.share[rows]  # type: ignore[index]
-            u = slope * (share[:, None] if many and np.ndim(share) else share)
+            share = problem.share if isinstance(problem.share, float) else problem.share[rows]
+            u = slope * (share[:, None] if many and not isinstance(share, float) else share)
             return z, losses, slope, block.T @ u, u.sum(axis=0)
 
         pieces = map_blocks(sweep, blocks)
@@ -288,9 +290,10 @@ class FiniteSumPoint:
         self,
         direction: np.ndarray | None = None,
         refine: Callable[[np.ndarray], np.ndarray] | None = None,
+        wanted: float = np.inf,
     ) -> Certificate:
         """A bound on f - f* from the dual point that belongs to a direction; see ``certify``."""
-        return certify(self, direction, refine)
+        return certify(self, direction, refine, wanted)
 
 
 class FiniteSumLine:
@@ -374,14 +377,6 @@ def _checked_targets(y: np.ndarray, loss: Loss, n: int) -> np.ndarray:
     return y.astype(np.intp if loss.target is Target.CLASS else np.float64, copy=False)
 
 
-def _checked_l2(l2: float | None, n: int) -> float:
-    if l2 is None:
-        return 1.0 / n
-    if not np.isscalar(l2) or not np.isfinite(l2) or l2 < 0:
-        raise InputError(f"l2={l2!r}: expected a finite number >= 0", "leave it out for 1/n")
-    return float(l2)
-
-
 def _shares(weights: np.ndarray | None, n: int) -> float | np.ndarray:
     """s_i / sum s: one number when all are equal."""
     if weights is None:
@@ -392,7 +387,9 @@ def _shares(weights: np.ndarray | None, n: int) -> float | np.ndarray:
     bad = ~(np.isfinite(weights) & (weights >= 0))
     if bad.any():
         row = int(np.argmax(bad))
-        raise InputError(f"sample_weight in row {row + 1} is {weights[row]}; expected a finite number >= 0", "correct it")
+        raise InputError(
+            f"sample_weight in row {row + 1} is {weights[row]}; expected a finite number >= 0", "correct it"
+        )
     total = weights.sum()
     if total == 0:
         raise InputError("sample_weight is zero in every row", "give at least one row a positive weight")

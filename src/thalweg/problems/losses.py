@@ -19,6 +19,7 @@ from thalweg import expr
 from thalweg.core.errors import InputError
 from thalweg.expr import abs as absolute
 from thalweg.expr import exp, logsumexp, maximum, pick, softplus, square, where
+from thalweg.expr.bounds import DerivativeBounds, derivative_bounds
 
 
 class Target(Enum):
@@ -68,16 +69,17 @@ class Loss:
     @cached_property
     def kernel(self) -> expr.LossKernel:
         """Compiled value, derivative and curvature over rows."""
-        return expr.loss_kernel(self.expression, classes=self.target is Target.CLASS)
+        return expr.loss_kernel(self.expression, self.target.value)
 
     @cached_property
-    def bounds(self) -> expr.DerivativeBounds:
+    def bounds(self) -> DerivativeBounds:
         """Rigorous bounds on the first and second derivative in z over the declared targets."""
-        return self.kernel.bounds(self.target.value)
+        kernel = self.kernel
+        return derivative_bounds(kernel.loss, kernel.z, kernel.y)
 
 
 def _xlogx(p: np.ndarray) -> np.ndarray:
-    """P log p with 0 log 0 = 0 and +inf for p < 0 (outside the domain of every entropy)."""
+    """Entropy term p log p with 0 log 0 = 0 and +inf for p < 0 (outside the domain of every entropy)."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(p > 0, p * np.log(p), np.where(p == 0, 0.0, np.inf))
 
@@ -159,8 +161,9 @@ def find_loss(loss: str | Loss | Callable[[Any, Any], Any], target: Target | str
             )
         row = LOSSES[loss]
         if target is not None and Target.parse(target) is not row.target:
+            given = Target.parse(target).value
             raise InputError(
-                f"target={Target.parse(target).value!r} does not fit loss={loss!r}, whose target is {row.target.value!r}",
+                f"target={given!r} does not fit loss={loss!r}, whose target is {row.target.value!r}",
                 "leave target= out",
             )
         return row

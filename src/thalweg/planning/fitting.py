@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from thalweg.core.check import checked_number
 from thalweg.core.errors import InputError
 from thalweg.core.records import Certificate, Cost, Solution, Status, Trace
 from thalweg.data import Table, encode_target, load_table, split_rows
@@ -121,7 +122,7 @@ class Fit:
         return f"{self.loss} loss, l2 = {self.l2:.3g}: {self.solution}"
 
     def decision(self, X: Any) -> np.ndarray:
-        """Z = Xw + b for rows X of shape (n, d): shape (n,), or (n, classes) for class targets."""
+        """Margins z = Xw + b for rows X of shape (n, d): shape (n,), or (n, classes) for class targets."""
         matrix = _features(X, self.feature_names)
         return matrix @ self.coef.T + self.intercept
 
@@ -201,9 +202,7 @@ def fit(
         domain, target = Target.parse(str(target)), None
     table = X if isinstance(X, Table) else load_table(X, target, y=y, sample_weight=sample_weight)
     prepared = prepare(table, loss=loss, l2=l2, domain=domain, intercept=intercept)
-    return solve(
-        prepared, tol=tol, method=method, x0=x0, max_steps=max_steps, max_seconds=max_seconds, listen=listen
-    )
+    return solve(prepared, tol=tol, method=method, x0=x0, max_steps=max_steps, max_seconds=max_seconds, listen=listen)
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,6 +239,7 @@ def prepare(
     """
     row, y, classes, notes = _encode(table.y, loss, domain, table.target_name)
     problem = FiniteSum(table.X, y, row, l2, table.sample_weight, intercept)
+    notes += _curvature_notes(row)
     if l2 is None:
         notes += (f"l2 = 1/n = {problem.l2:.3g}, since none was given",)
     return Prepared(table, problem, classes, table.notes + notes)
@@ -257,8 +257,9 @@ def solve(
 ) -> Fit:
     """Choose a method for a prepared problem, run it and record the result; arguments as for ``fit``."""
     problem = prepared.problem
-    if tol is not None and not (np.isscalar(tol) and 0 <= tol < np.inf):
-        raise InputError(f"tol={tol!r}: expected a target for f - f*, a finite number >= 0", "leave it out for 1e-8 f(0)")
+    if tol is not None:
+        tol = checked_number("tol", tol, "it is a target for f - f*: leave it out for 1e-8 f(0)")
+    max_seconds = checked_number("max_seconds", max_seconds, "leave it out for no limit", allow_infinity=True)
     chosen, reason = choose(problem)
     if method is not None and method != chosen.name:
         chosen, reason = find_method(method), "asked for by name"
@@ -266,10 +267,8 @@ def solve(
     if not np.isfinite(start_value):
         raise InputError("the objective at zero is not finite", "check the loss at z = 0 and the scale of y")
     start = problem.start() if x0 is None else _checked_start(x0, problem)
-    wanted = RELATIVE_TARGET * abs(start_value) if tol is None else float(tol)
-    solution = run(
-        problem, chosen, start, target=wanted, max_steps=max_steps, max_seconds=max_seconds, listen=listen
-    )
+    wanted = RELATIVE_TARGET * abs(start_value) if tol is None else tol
+    solution = run(problem, chosen, start, target=wanted, max_steps=max_steps, max_seconds=max_seconds, listen=listen)
     coefficients, intercepts = problem.split(solution.x)
     single = problem.loss.target is not Target.CLASS
     return Fit(
@@ -301,10 +300,10 @@ def held_out_score(prepared: Prepared, fitted: Fit, seed: int, share: float = 0.
     weights = None if table.sample_weight is None else table.sample_weight[train]
     if weights is not None and weights.sum() == 0:
         return None
-    part = FiniteSum(
-        problem.rows.take(train), problem.y[train], problem.loss, fitted.l2, weights, problem.intercept
-    )
+    part = FiniteSum(problem.rows.take(train), problem.y[train], problem.loss, fitted.l2, weights, problem.intercept)
     inner = solve(Prepared(table, part, prepared.classes, ()), x0=fitted.x, method=fitted.method)
+    if not inner.status.success:
+        return None
     measure = "accuracy" if labelled else "R^2"
     return HeldOut(
         measure,
@@ -313,6 +312,20 @@ def held_out_score(prepared: Prepared, fitted: Fit, seed: int, share: float = 0.
         len(test),
         seed,
     )
+
+
+def _curvature_notes(loss: Loss) -> tuple[str, ...]:
+    """What the derived bounds do not give, and what is used instead."""
+    bounds = loss.bounds
+    notes: tuple[str, ...] = ()
+    if bounds.convex is not True:
+        notes += (f"{loss.name} is not proven convex: the result is a stationary point, without a proof of f - f*",)
+    if not np.isfinite(bounds.second[1]):
+        notes += (
+            f"the second derivative of {loss.name} is unbounded: the Hessian at each point and a line search are used "
+            "instead of a constant L",
+        )
+    return notes
 
 
 def _encode(
@@ -375,5 +388,7 @@ def _features(X: Any, names: tuple[str, ...]) -> Any:
 def _checked_start(x0: np.ndarray, problem: FiniteSum) -> np.ndarray:
     x0 = np.asarray(x0, dtype=np.float64)
     if x0.shape != (problem.size,) or not np.isfinite(x0).all():
-        raise InputError(f"x0 has shape {x0.shape}; expected {problem.size} finite numbers", "pass fit.x of an earlier fit")
+        raise InputError(
+            f"x0 has shape {x0.shape}; expected {problem.size} finite numbers", "pass fit.x of an earlier fit"
+        )
     return x0
