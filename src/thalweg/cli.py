@@ -34,9 +34,7 @@ def _root() -> None:
 def fit(
     data: Annotated[str, typer.Argument(help="A file (CSV, Parquet, LIBSVM, .npz, .npy) or a built-in set.")],
     target: Annotated[str | None, typer.Option(help="Target column. Default: the last.")] = None,
-    loss: Annotated[
-        str | None, typer.Option(help="squared, logistic, softmax, poisson, huber or squared_hinge. Default: inferred.")
-    ] = None,
+    loss: Annotated[str | None, typer.Option(help="Name of a loss; 'list' names them. Default: inferred.")] = None,
     l2: Annotated[float | None, typer.Option(help="Ridge weight. Default: 1/n.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the held-out split.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder that receives the run folder.")] = Path("runs"),

@@ -13,7 +13,7 @@ from thalweg.core.errors import InputError
 from thalweg.core.records import Certificate, Cost, Solution, Status, Trace
 from thalweg.data import Table, encode_target, load_table, split_rows
 from thalweg.planning.run import Listener, choose, find_method, run
-from thalweg.problems import FiniteSum, Loss, Target, default_loss, find_loss
+from thalweg.problems import FiniteSum, Loss, Target, default_loss, find_loss, fitting_losses
 
 #: Default target for f - f*, as a share of f(0).
 RELATIVE_TARGET = 1e-8
@@ -350,7 +350,7 @@ def _encode(
             if raw.dtype.kind not in "fiub":
                 raise InputError(
                     f"{label} is text ({raw[0]!r} in row 1); loss={row.name!r} needs numbers",
-                    "use loss='logistic' or 'softmax' for labels",
+                    f"use {fitting_losses(Target.SIGN, Target.CLASS)} for labels",
                 )
             return row, raw.astype(np.float64), None, notes
         kind, values, classes = encode_target(raw, label)
@@ -361,14 +361,14 @@ def _encode(
         example = int(fraction[0]) if len(fraction) else 0
         raise InputError(
             f"{label} has real values ({raw[example]} in row {example + 1}); loss={row.name!r} needs classes",
-            "use loss='squared' or 'huber', or a target of labels",
+            f"use {fitting_losses(Target.REAL)}, or a target of labels",
         )
     if row.target is Target.SIGN:
         if len(classes) != 2:  # type: ignore[arg-type]
             raise InputError(
                 f"{label} has {len(classes)} classes ({', '.join(map(str, classes[:4]))}, ...); "  # type: ignore
                 f"loss={row.name!r} takes two",
-                "use loss='softmax', or keep two classes",
+                f"use {fitting_losses(Target.CLASS)}, or keep two classes",
             )
         notes += (f"class {classes[0]} is -1, class {classes[1]} is +1",)  # type: ignore[index]
         return row, 2.0 * values - 1.0, classes, notes

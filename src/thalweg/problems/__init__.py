@@ -2,7 +2,7 @@
 
 from thalweg.problems.change import ChangedProblem, Standardizing
 from thalweg.problems.finite_sum import FiniteSum, FiniteSumPoint
-from thalweg.problems.losses import LOSSES, Loss, Target, default_loss, find_loss
+from thalweg.problems.losses import LOSSES, Loss, Target, default_loss, find_loss, fitting_losses
 
 __all__ = [
     "LOSSES",
@@ -14,4 +14,5 @@ __all__ = [
     "Target",
     "default_loss",
     "find_loss",
+    "fitting_losses",
 ]

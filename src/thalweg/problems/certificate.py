@@ -171,9 +171,9 @@ def _gradient_gap(point: FiniteSumPoint) -> tuple[float, float] | None:
         b = problem.split(point.x)[1]
         b_gap = float(np.abs(residual) @ (np.abs(b) + 2 * np.abs(np.atleast_1d(offset))))
     gradient = problem.adjoint(problem.weighted(slope)) + problem.ridge(point.x)
-    squared = float(np.square(problem.split(gradient)[0]).sum())
+    norm = float(np.square(problem.split(gradient)[0]).sum())
     rounding = 4 * EPS * problem.mean(np.abs(point.losses)) + b_gap
-    gap = max(decrease, 0.0) + squared / (2 * problem.l2) + rounding
+    gap = max(decrease, 0.0) + norm / (2 * problem.l2) + rounding
     return (gap, rounding) if np.isfinite(gap) else None
 
 

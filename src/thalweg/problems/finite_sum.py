@@ -42,7 +42,7 @@ class FiniteSum:
         self,
         X: Any,
         y: np.ndarray,
-        loss: str | Loss | Callable[[Any, Any], Any] = "squared",
+        loss: str | Loss | Callable[[Any, Any], Any],
         l2: float | None = None,
         sample_weight: np.ndarray | None = None,
         intercept: bool = True,

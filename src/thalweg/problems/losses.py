@@ -140,6 +140,11 @@ def default_loss(kind: str) -> Loss:
     return next(row for row in LOSSES.values() if row.default_for == kind)
 
 
+def fitting_losses(*targets: Target) -> str:
+    """The losses that take such targets, as an error's remedy names them."""
+    return " or ".join(f"loss={row.name!r}" for row in LOSSES.values() if row.target in targets)
+
+
 def find_loss(loss: str | Loss | Callable[[Any, Any], Any], target: Target | str | None = None) -> Loss:
     """The row of a named loss, or a row made of a user's expression.
 
