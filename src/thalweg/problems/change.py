@@ -1,7 +1,9 @@
 """Change of variables x = T v: a preconditioner that leaves the user's objective as it is.
 
-The standardising map divides each feature by its spread, moves its mean into the intercept, and leaves constant
-columns out (their optimal coefficient is zero, since the free intercept does their work at no penalty).
+The standardising map moves each feature's mean into the intercept, divides it so that the Hessian at the start has a
+unit diagonal, penalty included, and leaves constant columns out (their optimal coefficient is zero, since the free
+intercept does their work at no penalty). Dividing by the spread alone would let the penalty of a small feature dominate:
+on breast_cancer it takes L-BFGS 6,357 steps instead of tens.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from thalweg.problems.finite_sum import FiniteSum, FiniteSumLine, FiniteSumPoint
 
 
 class Standardizing:
-    """T of a finite sum: coefficients w = v / spread on varying columns, intercept b = c - mean'w.
+    """T of a finite sum: coefficients w = v / sqrt(h spread^2 + l2) on varying columns, intercept b = c/sqrt(h) - mean'w.
+
+    h is the mean second derivative of the loss at zero.
 
     Attributes:
         size: Number of new variables.
@@ -28,13 +32,18 @@ class Standardizing:
         mean, spread, constant = problem.moments
         self.kept = np.flatnonzero(~constant) if problem.intercept else np.arange(problem.d)
         self.mean = mean[self.kept] if problem.intercept else np.zeros(problem.d)
-        safe = np.where(spread > 0, spread, np.where(mean != 0, np.abs(mean), 1.0))
-        self.scale = 1.0 / safe[self.kept]
+        # Without an intercept nothing is centred: the second moment takes the place of the variance.
+        second = np.square(spread) + (0.0 if problem.intercept else np.square(mean))
+        curvature = problem.at(problem.start()).mean_curvature
+        curvature = curvature if np.isfinite(curvature) and curvature > 0 else 1.0
+        diagonal = curvature * second[self.kept] + problem.l2
+        self.scale = 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+        self.offset_scale = 1.0 / np.sqrt(curvature)
         self.size = problem.classes * (len(self.kept) + int(problem.intercept))
 
     def _parts(self, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         k, m = self.problem.classes, len(self.kept)
-        return v[: k * m].reshape(k, m), v[k * m :]
+        return v[: k * m].reshape(k, m), self.offset_scale * v[k * m :]
 
     def forward(self, v: np.ndarray) -> np.ndarray:
         """T v, in the user's units."""
@@ -50,7 +59,8 @@ class Standardizing:
         scaled = (coefficients[:, self.kept] / self.scale).ravel()
         if not self.problem.intercept:
             return scaled
-        return np.concatenate([scaled, intercepts + coefficients @ self.problem.moments[0]])
+        offsets = (intercepts + coefficients @ self.problem.moments[0]) / self.offset_scale
+        return np.concatenate([scaled, offsets])
 
     def adjoint(self, g: np.ndarray) -> np.ndarray:
         """T' g."""
@@ -58,7 +68,8 @@ class Standardizing:
         small = coefficients[:, self.kept]
         if not self.problem.intercept:
             return (small * self.scale).ravel()
-        return np.concatenate([((small - intercepts[:, None] * self.mean) * self.scale).ravel(), intercepts])
+        centred = ((small - intercepts[:, None] * self.mean) * self.scale).ravel()
+        return np.concatenate([centred, self.offset_scale * intercepts])
 
     def transform_blocks(self, blocks: np.ndarray) -> np.ndarray:
         """T' B T of every class block B, shape (pairs, m, m) with the kept columns."""
@@ -71,8 +82,9 @@ class Standardizing:
             # Moving each feature's mean into the intercept subtracts mean times the intercept's row and column.
             blocks[:, :d] -= self.mean[:, None] * blocks[:, d:]
             blocks[:, :, :d] -= blocks[:, :, d:] * self.mean
-        blocks[:, :d] *= self.scale[:, None]
-        blocks[:, :, :d] *= self.scale
+        scale = np.append(self.scale, self.offset_scale) if self.problem.intercept else self.scale
+        blocks *= scale[:, None]
+        blocks *= scale
         return blocks
 
 

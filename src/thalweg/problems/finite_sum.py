@@ -234,6 +234,16 @@ class FiniteSumPoint:
         """What the kernel keeps to apply each row's second derivative in z."""
         return self.problem.loss.kernel.curvature(self.margins, self.problem.y)
 
+    @property
+    def mean_curvature(self) -> float:
+        """Mean over rows and classes of the second derivative in z."""
+        problem = self.problem
+        if self.margins.ndim == 1:
+            return problem.mean(self.bend(np.ones(problem.n)))
+        unit = np.zeros(self.margins.shape)
+        unit[:, 0] = 1.0
+        return problem.mean(self.bend(unit)[:, 0])
+
     def bend(self, v: np.ndarray) -> np.ndarray:
         """Each row's second derivative in z times v, for v like the margins."""
         return self.problem.loss.kernel.apply_curvature(self.curvature, v)
