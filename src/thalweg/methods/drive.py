@@ -18,8 +18,9 @@ from thalweg.core.records import Certificate, CertificateKind, Cost, Solution, S
 from thalweg.methods.method import Method, State, check_oracles
 
 EPS = float(np.finfo(np.float64).eps)
-#: Steps without a relative decrease above rounding before a run counts as stuck.
-STALL_STEPS = 8
+#: Steps without a new lowest value (beyond rounding) before a run counts as stuck: for methods that descend at every
+#: step, and for those whose momentum may climb for a while.
+STALL_STEPS, STALL_STEPS_MOMENTUM = 8, 1000
 #: Further steps after the target is reached, each of which must shrink the certificate fourfold.
 POLISH_STEPS = 12
 
@@ -77,6 +78,9 @@ class _Run:
         self.best: tuple[Any, Certificate] | None = None
         self.falling: np.ndarray | None = None
         self.steps, self.passes = 0, 0.0
+        self.schedule = _Schedule(target)
+        self.lowest, self.improved = np.inf, 0
+        self.patience = STALL_STEPS if method.polishes else STALL_STEPS_MOMENTUM
         self.started, self.started_cpu = time.perf_counter(), time.process_time()
 
     def loop(self, point: Any) -> Generator[Event, None, None]:
@@ -116,12 +120,20 @@ class _Run:
         """The bound at a state: the point's own, or what earlier bounds and the decrease since then imply."""
         if not np.isfinite(state.point.value):
             return Certificate(np.inf, CertificateKind.NONE, "the objective is not finite")
-        certificate: Certificate = state.point.certificate(state.direction, state.refine, wanted)
+        if self.method.polishes:
+            certificate: Certificate = state.point.certificate(state.direction, state.refine, wanted)
+        elif self.schedule.due(self.steps) or wanted > self.target:
+            # A first-order direction says little about f*; a Newton direction computed for the purpose says all.
+            certificate = state.point.certificate(None, None, wanted)
+            self.schedule.missed(self.steps, certificate.gap)
+        else:
+            certificate = Certificate(np.inf, CertificateKind.PROOF, "not computed at this step")
         if certificate.kind is CertificateKind.NONE:
             if 0 <= state.decrement < np.inf and self.method.polishes:
                 how = "half the Newton decrement squared; " + certificate.how
                 return Certificate(0.5 * state.decrement, CertificateKind.ESTIMATE, how)
             return certificate
+        # What is known of f* from an earlier step holds here too.
         if self.best is not None:
             point, known = self.best
             carried = known.gap - (point.value - state.point.value) + 4 * EPS * abs(point.value)
@@ -131,6 +143,9 @@ class _Run:
 
     def _record(self, state: State, certificate: Certificate) -> None:
         self.passes += state.passes
+        self.schedule.observe(state.point.value)
+        if state.point.value < self.lowest - EPS * abs(self.lowest if np.isfinite(self.lowest) else 0.0):
+            self.lowest, self.improved = state.point.value, self.steps
         self.trace.append(
             step=self.steps,
             value=state.point.value,
@@ -146,7 +161,8 @@ class _Run:
     def _ended(self, state: State, certificate: Certificate, reached: bool) -> Status | None:
         if state.failure is Status.DIVERGED or not np.isfinite(state.point.value):
             return Status.DIVERGED
-        if self.problem.l2 == 0 and self.problem.convex and self._separable(state, reached):
+        look = self.method.polishes or self.schedule.last_attempt == self.steps
+        if look and self.problem.l2 == 0 and self.problem.convex and self._separable(state, reached):
             return Status.SEPARABLE
         if state.failure is not None:
             if reached:
@@ -154,12 +170,9 @@ class _Run:
             # A decrease that rounding hides cannot be searched for.
             hidden = state.decrement <= 1e3 * EPS * max(abs(state.point.value), certificate.rounding / EPS)
             return Status.PRECISION_FLOOR if hidden else state.failure
-        values = self.trace.columns["value"]
-        if not reached and len(values) > STALL_STEPS:
-            decrease = values[-1 - STALL_STEPS] - values[-1]
-            if decrease <= EPS * abs(values[-1]):
-                hidden = state.decrement <= 1e3 * EPS * abs(values[-1])
-                return Status.PRECISION_FLOOR if hidden else Status.NO_PROGRESS
+        if not reached and self.steps - self.improved > self.patience:
+            hidden = state.decrement <= 1e3 * EPS * abs(state.point.value)
+            return Status.PRECISION_FLOOR if hidden else Status.NO_PROGRESS
         return None
 
     def _separable(self, state: State, reached: bool) -> bool:
@@ -205,3 +218,56 @@ class _Run:
             method=self.method.name,
             direction=self.falling,
         )
+
+
+class _Schedule:
+    """When a first-order run pays for a certificate: when the observed rate says that the target is reached.
+
+    The gap is extrapolated from the decrease over the last quarter of the run and the quarter before it (Aitken). A
+    certificate that misses the target tells the true gap, and the rate then tells when to look again. A few looks at
+    powers of four keep a bound in the trace meanwhile.
+    """
+
+    def __init__(self, target: float) -> None:
+        self.target = target
+        self.values: list[float] = []
+        self.next, self.last_attempt = 0, -1
+
+    def observe(self, value: float) -> None:
+        """Note the objective of one more step."""
+        self.values.append(value)
+
+    def due(self, step: int) -> bool:
+        """Whether to compute a certificate at this step."""
+        if step < self.next:
+            return False
+        return step in (0, 16, 64, 256, 1024) or step % 4096 == 0 or self._extrapolated() <= 2 * self.target
+
+    def missed(self, step: int, gap: float) -> None:
+        """Note a certificate and set when the next is worth its cost."""
+        self.last_attempt = step
+        factor = self._factor()
+        if np.isfinite(gap) and gap > self.target and 0 < factor < 1:
+            remaining = np.log(self.target / gap) / np.log(factor) if self.target > 0 else step
+            self.next = step + 1 + int(min(0.9 * remaining, step))
+
+    def _quarters(self) -> tuple[int, float, float]:
+        k = len(self.values)
+        m = max(1, k // 4)
+        if k < 2 * m + 1:
+            return m, 0.0, 0.0
+        return m, self.values[-1 - 2 * m] - self.values[-1 - m], self.values[-1 - m] - self.values[-1]
+
+    def _factor(self) -> float:
+        """The factor by which the gap shrinks a step; nan where the run is too short to tell."""
+        m, before, after = self._quarters()
+        return (after / before) ** (1 / m) if before > 0 and after > 0 else float("nan")
+
+    def _extrapolated(self) -> float:
+        m, before, after = self._quarters()
+        if len(self.values) < 4 or before <= 0:
+            return np.inf
+        if after <= 0:
+            return 0.0
+        ratio = after / before
+        return after * ratio / (1 - ratio) if ratio < 1 else np.inf

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thalweg.core.records import Certificate, CertificateKind
-from thalweg.linalg import factor
+from thalweg.linalg import factor, preconditioned_cg
 from thalweg.problems.conjugate import conjugate
 from thalweg.problems.intercept import minimise_over_intercept
 
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 EPS = float(np.finfo(np.float64).eps)
 #: A sum that should be zero counts as zero below this many rounding units of its terms.
 ROUNDING_UNITS = 1e4
+
+#: Parameters up to which a certificate forms a Hessian of its own.
+LARGEST_FACTOR = 500
 
 Refine = Callable[[np.ndarray], np.ndarray]
 
@@ -59,8 +62,7 @@ def certify(
         return Certificate(np.inf, CertificateKind.NONE, "the objective is not finite here")
     with np.errstate(all="ignore"):
         if direction is None:
-            refine = factor(point.hessian)
-            direction = -refine(point.gradient)
+            direction, refine = _newton_direction(point)
         if np.isfinite(direction).all():
             found = _newton_gap(point, direction, refine)
             if found is not None:
@@ -74,6 +76,19 @@ def certify(
         return Certificate(np.inf, CertificateKind.NONE, "no dual point lies in the domain of the conjugate")
     (gap, rounding), how = min(known, key=lambda item: item[0][0])
     return Certificate(gap, CertificateKind.PROOF, how, rounding)
+
+
+def _newton_direction(point: FiniteSumPoint) -> tuple[np.ndarray, Refine]:
+    """The Newton step and a solver with the Hessian, by a factor where that is small, else by products."""
+    problem = point.problem
+    if problem.size <= LARGEST_FACTOR:
+        refine = factor(point.hessian)
+    else:
+
+        def refine(r: np.ndarray) -> np.ndarray:
+            return preconditioned_cg(point.hvp, r, lambda v: v, 1e-4, 500)[0]
+
+    return -refine(point.gradient), refine
 
 
 def _newton_gap(point: FiniteSumPoint, direction: np.ndarray, refine: Refine | None) -> tuple[float, float] | None:

@@ -14,6 +14,8 @@ from functools import cached_property
 import numpy as np
 
 from thalweg.core.records import Certificate
+from thalweg.linalg import factor, preconditioned_cg
+from thalweg.problems.certificate import LARGEST_FACTOR
 from thalweg.problems.finite_sum import FiniteSum, FiniteSumLine, FiniteSumPoint, assemble
 
 
@@ -150,6 +152,12 @@ class ChangedPoint:
         change = self.problem.change
         return change.adjoint(self.base.hvp(change.forward(v)))
 
+    def _solver(self) -> Callable[[np.ndarray], np.ndarray]:
+        """A solver with the Hessian: by a factor where that is small, else by products."""
+        if self.problem.size <= LARGEST_FACTOR:
+            return factor(self.hessian)
+        return lambda r: preconditioned_cg(self.hvp, r, lambda v: v, 1e-4, 500)[0]
+
     def along(self, direction: np.ndarray) -> ChangedLine:
         """The objective along a direction in v."""
         return ChangedLine(self, direction)
@@ -162,8 +170,11 @@ class ChangedPoint:
     ) -> Certificate:
         """The bound on f - f* of the wrapped point."""
         change = self.problem.change
+        if direction is None:
+            refine = self._solver()
+            direction = -refine(self.gradient)
         return self.base.certificate(
-            None if direction is None else change.forward(direction),
+            change.forward(direction),
             None if refine is None else lambda r: change.forward(refine(change.adjoint(r))),
             wanted,
         )
