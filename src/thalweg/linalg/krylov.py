@@ -2,15 +2,135 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from dataclasses import dataclass, field
 
 import numpy as np
 
-Apply = Callable[[np.ndarray], np.ndarray]
+from thalweg.core.check import checked_number
+from thalweg.core.random import Seed
+from thalweg.core.random import generator as as_generator
+from thalweg.linalg.product import Apply, Matrix, Product, checked_count
+from thalweg.linalg.quadrature import Quadrature, tridiagonal
+
+
+@dataclass(frozen=True)
+class Extreme:
+    """An end of the spectrum of a symmetric matrix.
+
+    Attributes:
+        value: The Rayleigh quotient of `vector`.
+        vector: Of length 1, shape (size,); None where it was not kept.
+        residual: ||A vector - value vector||, rounding included: some eigenvalue lies within it of `value`.
+        products: Products with A that were spent.
+        interval: Where the wanted eigenvalue lies, with probability `confidence`.
+        confidence: Over the random start. None where there is no such statement: then `interval` holds some
+            eigenvalue, in practice the wanted one.
+
+    """
+
+    value: float
+    vector: np.ndarray | None
+    residual: float
+    products: int
+    interval: tuple[float, float]
+    confidence: float | None = None
+
+
+def power_iteration(apply: Matrix, size: int, generator: Seed, *, steps: int = 100, tolerance: float = 1e-3) -> Extreme:
+    """The eigenvalue of largest absolute value of a symmetric matrix, by repeated products.
+
+    Lanczos needs fewer products. With eigenvalues l and -l both largest, power iteration does not converge, and the
+    residual stays large. Source: Parlett, The Symmetric Eigenvalue Problem (1998), chapter 4.
+
+    Args:
+        apply: A, as a function from (size,) to (size,) or an operator.
+        size: Rows of A.
+        generator: A NumPy generator or a seed, for the start vector.
+        steps: Most products to spend.
+        tolerance: Stop when the residual is at most this times the value's size.
+
+    Returns:
+        The last Rayleigh quotient; `interval` is value +- residual.
+
+    Raises:
+        InputError: If an argument cannot be used, or a product is not finite or of another shape.
+
+    Example:
+        >>> found = power_iteration(lambda v: [1.0, -5.0] * v, 2, 0, steps=50, tolerance=1e-9)
+        >>> round(found.value, 6)
+        -5.0
+
+    """
+    product = Product(apply, size)
+    steps = checked_count("steps", steps, "pass the number of products to spend, e.g. steps=100")
+    checked_number("tolerance", tolerance, "pass a relative residual such as tolerance=1e-3")
+    v = as_generator(generator, name="generator").standard_normal(product.size)
+    v /= math.sqrt(float(v @ v))
+    value = residual = 0.0
+    for count in range(1, steps + 1):
+        w = product(v)
+        value = float(v @ w)
+        off = w - value * v
+        norm = math.sqrt(float(w @ w))
+        rounding = product.eps * (8 + 2 * math.sqrt(product.size)) * norm
+        residual = math.sqrt(float(off @ off)) + rounding
+        if residual <= tolerance * abs(value) + rounding or count == steps:
+            break
+        v = w / norm
+    return Extreme(value, v, residual, product.count, (value - residual, value + residual))
+
+
+@dataclass
+class CgHistory:
+    """What `preconditioned_cg` saw, for the spectrum it met; pass an empty one.
+
+    Attributes:
+        steps: Length of each step along its direction, alpha.
+        squares: r' M^-1 r before the first step and after each.
+
+    """
+
+    steps: list[float] = field(default_factory=list)
+    squares: list[float] = field(default_factory=list)
+
+    @property
+    def residuals(self) -> np.ndarray:
+        """Norms of the residual in M^-1, relative to the first; shape (steps taken + 1,)."""
+        squares = np.asarray(self.squares)
+        return np.sqrt(squares / squares[0]) if len(squares) and squares[0] > 0 else np.zeros(len(squares))
+
+    @property
+    def coefficients(self) -> tuple[np.ndarray, np.ndarray]:
+        """Diagonal and off-diagonal of the Lanczos matrix of M^-1/2 H M^-1/2 from M^-1/2 b.
+
+        Source: Golub & Meurant, Matrices, Moments and Quadrature (2010), section 4.2.
+        """
+        alphas = np.asarray(self.steps)
+        ratios = np.asarray(self.squares[1 : len(alphas) + 1]) / np.asarray(self.squares[: len(alphas)])
+        diagonal = 1 / alphas
+        diagonal[1:] += ratios[: len(alphas) - 1] / alphas[: len(alphas) - 1]
+        return diagonal, np.sqrt(ratios) / alphas
+
+    def spectrum(self) -> Quadrature | None:
+        """The spectrum of the preconditioned matrix as the right side sees it; None before the first step.
+
+        CG keeps its vectors orthogonal only up to rounding: in a long run a converged node may appear twice, their
+        weights adding up to the right one.
+        """
+        if not self.steps:
+            return None
+        nodes, coordinates = np.linalg.eigh(tridiagonal(*self.coefficients))
+        return Quadrature(nodes, coordinates[0] ** 2, self.squares[0], len(self.steps), self.squares[-1] == 0)
 
 
 def preconditioned_cg(
-    product: Apply, b: np.ndarray, precondition: Apply, tolerance: float, limit: int
+    product: Apply,
+    b: np.ndarray,
+    precondition: Apply,
+    tolerance: float,
+    limit: int,
+    history: CgHistory | None = None,
 ) -> tuple[np.ndarray, int, bool]:
     """Apply H d = b by conjugate gradients preconditioned by M.
 
@@ -20,6 +140,7 @@ def preconditioned_cg(
         precondition: M^-1 times a vector.
         tolerance: Wanted ratio of final to initial residual, in the norm of M^-1.
         limit: Products allowed.
+        history: Filled with the residuals and the Lanczos coefficients, if given.
 
     Returns:
         The solution, the products used, and whether the tolerance was reached. Stops at nonpositive curvature with
@@ -32,6 +153,8 @@ def preconditioned_cg(
     p = z
     rho = float(residual @ z)
     wanted = tolerance**2 * rho
+    if history is not None:
+        history.squares.append(rho)
     for count in range(1, limit + 1):
         hp = product(p)
         bend = float(p @ hp)
@@ -42,6 +165,9 @@ def preconditioned_cg(
         residual = residual - alpha * hp
         z = precondition(residual)
         new = float(residual @ z)
+        if history is not None:
+            history.steps.append(alpha)
+            history.squares.append(new)
         if new <= wanted:
             return d, count, True
         p = z + (new / rho) * p
