@@ -33,6 +33,7 @@ class Stepped:
         certificate: The bound on ``f - f*`` known at this step.
         step_size: The accepted step along the direction.
         seconds: Wall-clock seconds since the start.
+        note: Something the report should tell of this step.
 
     """
 
@@ -41,6 +42,7 @@ class Stepped:
     certificate: Certificate
     step_size: float
     seconds: float
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,7 @@ class Constant:
         how: ``"closed form"``, ``"bound"``, ``"measured"`` or ``"assumed"``, with the formula or procedure.
         where: The point or region it holds at (``"everywhere"``, ``"at x = 0"``).
         interval: Lower and upper end between which the true value lies.
+        seconds: Wall-clock seconds it took to obtain.
 
     """
 
@@ -105,6 +106,7 @@ class Constant:
     how: str
     where: str
     interval: tuple[float, float]
+    seconds: float = 0.0
 
     def __str__(self) -> str:
         low, high = self.interval

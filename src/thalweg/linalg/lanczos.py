@@ -25,6 +25,8 @@ CONFIDENCE = 0.99
 #: A product that differs this much, relative to the matrix, when its sides are swapped, is not that of a symmetric
 #: matrix: bfloat16 arithmetic makes 0.01. Below, the measured difference widens the bounds.
 ASYMMETRY = 0.1
+#: What is left over ends the run below this many times the noise of a product; the bounds count it nevertheless.
+BREAKDOWN = 32
 
 
 @dataclass(frozen=True)
@@ -260,8 +262,9 @@ def run(
                     f"apply is not symmetric: u'Av - v'Au is {math.sqrt(defect):.3g} for A of size {scale:.3g}",
                     "pass a symmetric matrix, for instance (A + A')/2, or A'A for singular values",
                 )
-        rounding = product.eps * (8 + 2 * math.sqrt(size)) * scale + 2 * math.sqrt(defect)
-        exact = k == size or beta <= product.eps * (8 + 2 * math.sqrt(size)) * scale
+        noise = product.eps * (8 + 2 * math.sqrt(size)) * scale
+        rounding = noise + 2 * math.sqrt(defect)
+        exact = k == size or beta <= BREAKDOWN * noise
         if exact or k == limit:
             break
         if tolerance is not None and k >= next_check:

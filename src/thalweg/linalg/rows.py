@@ -52,6 +52,10 @@ class Rows(LinearOperator):
         """Mean, standard deviation and a mask of constant columns, each of shape (d,)."""
 
     @abstractmethod
+    def square_norms(self) -> np.ndarray:
+        """||x_i||^2 of every row, shape (n,)."""
+
+    @abstractmethod
     def take(self, rows: np.ndarray) -> Rows:
         """The matrix of the rows with these indices."""
 
@@ -132,6 +136,11 @@ class DenseRows(Rows):
         squares, varies = sum_pieces(map_blocks(spread, self.blocks))
         return mean, np.sqrt(squares / n), varies == 0
 
+    def square_norms(self) -> np.ndarray:
+        """||x_i||^2 of every row, shape (n,)."""
+        blocks = [self.block(rows) for rows in self.blocks]
+        return np.concatenate([np.einsum("ij,ij->i", block, block) for block in blocks])
+
     def take(self, rows: np.ndarray) -> DenseRows:
         """A copy of the rows with these indices."""
         return DenseRows(self.array[rows])
@@ -178,6 +187,12 @@ class SparseRows(Rows):
         deviation = np.sqrt((centred + (n - filled) * mean**2) / n)
         low, high = columns.min(axis=0).toarray().ravel(), columns.max(axis=0).toarray().ravel()
         return mean, deviation, low == high
+
+    def square_norms(self) -> np.ndarray:
+        """||x_i||^2 of every row, shape (n,)."""
+        squares = np.square(self.matrix.data, dtype=np.float64)
+        index = np.repeat(np.arange(self.shape[0]), np.diff(self.matrix.indptr))
+        return np.bincount(index, weights=squares, minlength=self.shape[0])
 
     def take(self, rows: np.ndarray) -> SparseRows:
         """The rows with these indices."""

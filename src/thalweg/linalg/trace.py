@@ -9,12 +9,14 @@ import numpy as np
 
 from thalweg.core.random import Seed
 from thalweg.core.random import generator as as_generator
-from thalweg.linalg.product import EPS, Matrix, Product, checked_count
+from thalweg.linalg.product import Matrix, Product, checked_count
 
 #: 0.995 quantiles of Student's t for 1, 2, ... degrees of freedom, over that of the normal distribution. Beyond the
 #: list the expansion of Abramowitz & Stegun 26.7.5 is right to 0.1%.
 STUDENT_OVER_NORMAL = (24.7134, 3.8531, 2.2676, 1.7874, 1.5654, 1.4393, 1.3586, 1.3027)
-NORMAL = 2.5758
+#: With fewer sign vectors, two entries are too often equal or opposite in all of them, and what stands between them in
+#: the matrix looks like a part of its diagonal: 2^(1 - probes).
+FEW_SIGNS = 8
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,8 @@ class Estimate:
 
     Attributes:
         value: The estimate.
-        standard_error: Of the value; infinite for a single probe, widened by Student's t for few, so that value +- 2.6
-            standard errors holds the truth in 99 of 100 runs whatever the number of probes.
+        standard_error: Of the value; widened where few probes may all have missed the same direction, so that 3
+            standard errors hold the truth in 99 of 100 runs. Zero or rounding where nothing is left to chance.
         products: Products with the matrix that were spent.
 
     """
@@ -35,21 +37,23 @@ class Estimate:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Value +- 2.6 standard errors: 99 of 100 hold the truth."""
-        return self.value - NORMAL * self.standard_error, self.value + NORMAL * self.standard_error
+        """Value +- 3 standard errors."""
+        return self.value - 3 * self.standard_error, self.value + 3 * self.standard_error
 
 
 def hutchinson(apply: Matrix, size: int, generator: Seed, *, probes: int) -> Estimate:
-    """The trace of a square matrix: the mean of v' A v over vectors of random signs.
+    """The trace of a symmetric matrix: the mean of v' A v over vectors of random signs.
 
-    The variance of one probe is 2 sum_{i != j} A_ij^2 for a symmetric A; a diagonal matrix is exact. Source:
-    Hutchinson, Communications in Statistics 19 (1990) 433-450.
+    The variance of one probe is 2 sum_{i != j} A_ij^2. The products show those entries themselves: v * A v is the
+    diagonal plus a noise of that size in all, which says more than the scatter of a few sums. With as many probes as
+    rows the unit vectors give the trace itself. Source: Hutchinson, Communications in Statistics 19 (1990) 433-450.
 
     Args:
         apply: A, as a function from (size,) to (size,) or an operator.
         size: Rows of A.
         generator: A NumPy generator or a seed, for the probes.
-        probes: Products to spend; two at least give a standard error.
+        probes: Most products to spend. Below 8 the standard error counts the diagonal too, and cannot see a matrix
+            whose few entries off the diagonal are far larger than the others; from 8 on a diagonal matrix has none.
 
     Returns:
         The trace and its standard error.
@@ -63,24 +67,47 @@ def hutchinson(apply: Matrix, size: int, generator: Seed, *, probes: int) -> Est
 
     """
     product, signs = Product(apply, size), random_signs(size, generator, probes)
-    samples = np.array([float(v @ product(v)) for v in signs])
-    return Estimate(float(samples.mean()), float(standard_error(samples, product.size, product.eps)), product.count)
+    if len(signs) >= product.size:
+        return _trace_itself(product)
+    parts = np.stack([v * product(v) for v in signs])  # (probes, size)
+    value = float(parts.sum(axis=1).mean())
+    rounding = product.eps * math.sqrt(product.size) * float(np.abs(parts).sum(axis=1).mean())
+    count = len(signs)
+    if count >= FEW_SIGNS:
+        parts = (parts - parts.mean(axis=0)) * math.sqrt(count / (count - 1))
+    largest = float(np.abs(parts).max())
+    if largest == 0.0:
+        return Estimate(value, rounding, product.count)
+    rows = signs * parts / largest  # (A - diag A) v, up to the error of the diagonal; the scale is put back below
+    gram = rows @ rows.T
+    square = float(np.trace(gram)) / count  # estimates ||A||_F^2
+    # In r equal directions this ratio is r count / (r + count - 1): one, whatever the probes, for a single direction.
+    ratio = (square * count) ** 2 / float((gram**2).sum())
+    rank = max(1.0, ratio * (count - 1) / (count - ratio)) if ratio < count else 1.0
+    error = largest * math.sqrt(2 * square / count) * chance_of_missing(min(rank, product.size) * count)
+    return Estimate(value, math.hypot(error, rounding), product.count)
+
+
+def _trace_itself(product: Product) -> Estimate:
+    """The sum of e_i' A e_i over the unit vectors."""
+    diagonal = np.array([product(e)[i] for i, e in enumerate(np.eye(product.size))])
+    rounding = product.eps * math.sqrt(product.size) * float(np.abs(diagonal).sum())
+    return Estimate(float(diagonal.sum()), rounding, product.count)
 
 
 def hutchinson_diagonal(apply: Matrix, size: int, generator: Seed, *, probes: int) -> tuple[np.ndarray, np.ndarray]:
     """The diagonal of a square matrix and its standard errors: means of v * A v over vectors of random signs.
 
-    The sum of the diagonal is `hutchinson` of the same generator. Source: Bekas, Kokiopoulou & Saad, Applied Numerical
-    Mathematics 57 (2007) 1214-1229.
+    Source: Bekas, Kokiopoulou & Saad, Applied Numerical Mathematics 57 (2007) 1214-1229.
 
     Args:
         apply: A, as a function from (size,) to (size,) or an operator.
         size: Rows of A.
         generator: A NumPy generator or a seed, for the probes.
-        probes: Products to spend; two at least give standard errors.
+        probes: Products to spend; with one, the standard errors are infinite.
 
     Returns:
-        The diagonal and the standard errors, both of shape (size,).
+        The diagonal and the standard errors, both of shape (size,), widened by Student's t for few probes.
 
     Raises:
         InputError: If an argument cannot be used, or a product is not finite or of another shape.
@@ -88,7 +115,14 @@ def hutchinson_diagonal(apply: Matrix, size: int, generator: Seed, *, probes: in
     """
     product, signs = Product(apply, size), random_signs(size, generator, probes)
     samples = np.stack([v * product(v) for v in signs])
-    return samples.mean(axis=0), standard_error(samples, product.size, product.eps)
+    count, diagonal = len(samples), samples.mean(axis=0)
+    rounding = product.eps * math.sqrt(product.size) * np.abs(samples).mean(axis=0)
+    if product.size == 1:
+        return diagonal, rounding
+    if count == 1:
+        return diagonal, np.full(product.size, math.inf)
+    errors = samples.std(axis=0, ddof=1) / math.sqrt(count) * student_over_normal(count - 1)
+    return diagonal, np.hypot(errors, rounding)
 
 
 def random_signs(size: int, generator: Seed, probes: int) -> np.ndarray:
@@ -97,30 +131,25 @@ def random_signs(size: int, generator: Seed, probes: int) -> np.ndarray:
     return as_generator(generator, name="generator").integers(0, 2, size=(probes, size)) * 2.0 - 1.0
 
 
-def standard_error(samples: np.ndarray, size: int, eps: float = EPS) -> np.ndarray:
-    """Standard errors of the means over the first axis, as `Estimate` promises them.
+def chance_of_missing(freedom: float) -> float:
+    """By how much a standard error is widened that was estimated from the same squares as the value.
 
-    Args:
-        samples: Independent values, shape (probes, ...).
-        size: Terms that were summed for each sample; a matrix of one row leaves nothing to chance.
-        eps: Spacing of the numbers above 1 in the arithmetic of the samples.
-
-    Returns:
-        Shape (...); never below the rounding of the samples.
-
+    A quadratic form in few directions is all but a chi-square with `freedom` degrees of freedom: where it comes out
+    small, so does the estimate of its spread, and both are wrong together. The factor makes 3 standard errors reach
+    the truth from the quantile of 1%: (1 - q) / (3 sqrt(2 q / freedom)), q being that quantile over its mean. It is
+    above 1 below 19 degrees of freedom, and 19 for one. The quantile is the larger of a lower bound, sharp for few
+    degrees (leave out the exponential in the density), and Wilson & Hilferty's cube, right from three on.
     """
-    count = len(samples)
-    rounding = eps * math.sqrt(size) * np.abs(samples).mean(axis=0)
-    if size == 1:
-        return rounding
-    if count == 1:
-        return np.full(samples.shape[1:], math.inf)
-    return np.hypot(samples.std(axis=0, ddof=1) / math.sqrt(count) * student_over_normal(count - 1), rounding)
+    bound = 2 * math.exp(2 / freedom * (math.log(0.01) + math.lgamma(0.5 * freedom + 1))) / freedom
+    spread = 2 / (9 * freedom)
+    cube = max(0.0, 1 - spread - 2.326 * math.sqrt(spread)) ** 3
+    quantile = max(bound, cube)
+    return max(1.0, (1 - quantile) / (3 * math.sqrt(2 * quantile / freedom)))
 
 
 def student_over_normal(freedom: int) -> float:
     """How much wider 99% intervals are for a standard deviation known with so many degrees of freedom."""
     if freedom <= len(STUDENT_OVER_NORMAL):
         return STUDENT_OVER_NORMAL[freedom - 1]
-    square = NORMAL**2
+    square = 2.5758**2
     return 1 + (square + 1) / (4 * freedom) + ((5 * square + 16) * square + 3) / (96 * freedom**2)

@@ -7,7 +7,9 @@ from thalweg.methods.newton import Newton, NewtonCG
 from thalweg.methods.quasi_newton import LBFGS
 
 #: Every method by name.
-METHODS: dict[str, Method] = {method.name: method for method in (Newton(), NewtonCG(), LBFGS(), Nesterov(), HeavyBall(), GradientDescent())}
+METHODS: dict[str, Method] = {
+    method.name: method for method in (Newton(), NewtonCG(), LBFGS(), Nesterov(), HeavyBall(), GradientDescent())
+}
 
 __all__ = [
     "LBFGS",

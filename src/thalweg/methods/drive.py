@@ -91,7 +91,12 @@ class _Run:
             certificate = self._certify(state, self.target)
             self._record(state, certificate)
             yield Stepped(
-                self.steps, state.point.value, certificate, state.step_size, time.perf_counter() - self.started
+                self.steps,
+                state.point.value,
+                certificate,
+                state.step_size,
+                time.perf_counter() - self.started,
+                state.note,
             )
             reached = certificate.gap <= self.target
             ended = self._ended(state, certificate, reached)
@@ -138,7 +143,7 @@ class _Run:
             point, known = self.best
             carried = known.gap - (point.value - state.point.value) + 4 * EPS * abs(point.value)
             if known.kind is CertificateKind.PROOF and 0 <= carried < certificate.gap:
-                return replace(certificate, gap=carried, how=known.how + ", at an earlier step")
+                return replace(certificate, gap=carried, how=_earlier(known.how))
         return certificate
 
     def _record(self, state: State, certificate: Certificate) -> None:
@@ -218,6 +223,11 @@ class _Run:
             method=self.method.name,
             direction=self.falling,
         )
+
+
+def _earlier(how: str) -> str:
+    mark = ", at an earlier step"
+    return how if how.endswith(mark) else how + mark
 
 
 class _Schedule:

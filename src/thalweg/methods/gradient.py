@@ -31,9 +31,17 @@ def _start(point: Any, step_size: float | None, name: str) -> State:
 def _proposed(point: Any, step_size: float, memory: dict[str, Any], passes: float) -> State:
     gradient = point.gradient
     if not (np.isfinite(gradient).all() and np.isfinite(point.value)):
-        return State(point, -gradient, np.inf, step_size, passes, None, Status.DIVERGED, memory)
+        return State(point, -gradient, np.inf, step_size, passes, None, Status.DIVERGED, memory=memory)
     decrement = step_size * float(gradient @ gradient)
     return State(point, -step_size * gradient, decrement, step_size, passes, memory=memory)
+
+
+def _evaluated(point: Any, x: np.ndarray) -> Any:
+    """The point at x with its gradient, which brings the value along in the same pass."""
+    following = point.problem.at(x)
+    with np.errstate(all="ignore"):  # too long a step may leave the floating-point range; the caller looks
+        _ = following.gradient
+    return following
 
 
 def _higher(point: Any, value: float) -> bool:
@@ -75,7 +83,7 @@ class GradientDescent:
         """One step; halved until the objective does not rise."""
         alpha, passes = state.memory["step_size"], 0.0
         for _ in range(MAX_HALVINGS):
-            point = state.point.problem.at(state.point.x - alpha * state.point.gradient)
+            point = _evaluated(state.point, state.point.x - alpha * state.point.gradient)
             passes += 2.0
             if not _higher(point, state.point.value):
                 return _proposed(point, alpha, {**state.memory, "step_size": alpha}, passes)
@@ -91,14 +99,15 @@ class HeavyBall:
     """x <- x - alpha grad f(x) + beta (x - x_previous): for quadratics.
 
     Tuned: sqrt(beta) = (sqrt(kappa) - 1)/(sqrt(kappa) + 1), alpha = (2 + 2 beta)/(L + mu).
-    Rate, on quadratics only: spectral radius sqrt(beta), so f shrinks by beta a step. Elsewhere it can cycle: when the
-    value has risen above that of ``patience`` steps ago, the momentum is dropped and the step halved.
+    Rate, on quadratics only: spectral radius sqrt(beta), so f shrinks by beta a step. Elsewhere it can cycle: when
+    ``patience`` / (1 - sqrt(beta)) steps bring no new lowest value, it returns to the best point at rest with half the
+    step.
     Source: Polyak, USSR Comput. Math. Math. Phys. 4 (1964), 1-17.
     """
 
     step_size: float | None = None
     momentum: float = 0.0
-    patience: int = 50
+    patience: float = 10.0
     name: str = "heavy-ball"
     needs: frozenset[str] = frozenset({"value", "gradient"})
     polishes: bool = False
@@ -118,23 +127,26 @@ class HeavyBall:
     def init(self, point: Any) -> State:
         """Start at rest."""
         state = _start(point, self.step_size, self.name)
-        return replace(state, memory={**state.memory, "reference": point.value})
+        return replace(state, memory={**state.memory, "reference": point.value, "best": point})
 
     def step(self, state: State) -> State:
-        """One step; the guard looks back every ``patience`` steps."""
+        """One step; the guard looks back now and then."""
         memory = dict(state.memory)
         alpha, point = memory["step_size"], state.point
-        following = point.problem.at(
-            point.x - alpha * point.gradient + self.momentum * (point.x - memory["previous"])
-        )
+        moved = point.x - memory["previous"]
+        following = _evaluated(point, point.x - alpha * point.gradient + self.momentum * moved)
         memory.update(previous=point.x, age=memory["age"] + 1)
-        if memory["age"] % self.patience == 0 or not np.isfinite(following.value):
-            if _higher(following, memory["reference"]):
-                memory.update(step_size=alpha / 2, previous=point.x)
-                following = point if not np.isfinite(following.value) else following
-            memory["reference"] = min(memory["reference"], following.value)
-            if memory["step_size"] < 2.0**-MAX_HALVINGS * (self.step_size or 1.0):
-                return replace(state, failure=Status.NO_PROGRESS)
+        if following.value < memory["best"].value:
+            memory["best"] = following
+        # On a quadratic the start may climb for some multiples of 1/(1 - sqrt(beta)) steps before it falls.
+        patience = self.patience / (1 - math.sqrt(self.momentum))
+        if not np.isfinite(following.value) or memory["age"] > patience:
+            if not memory["best"].value < memory["reference"]:
+                following = memory["best"]
+                memory.update(step_size=alpha / 2, previous=following.x)
+                if memory["step_size"] < 2.0**-MAX_HALVINGS * (self.step_size or 1.0):
+                    return replace(state, failure=Status.NO_PROGRESS)
+            memory.update(reference=memory["best"].value, age=0)
         return _proposed(following, memory["step_size"], memory, 2.0)
 
 
@@ -151,6 +163,7 @@ class Nesterov:
     """
 
     step_size: float | None = None
+    patience: int = 100
     name: str = "nesterov"
     needs: frozenset[str] = frozenset({"value", "gradient"})
     polishes: bool = False
@@ -167,27 +180,36 @@ class Nesterov:
     def init(self, point: Any) -> State:
         """Start without momentum; ``previous`` is the last x, the point is at y."""
         state = _start(point, self.step_size, self.name)
-        return replace(state, memory={**state.memory, "t": 1.0})
+        return replace(state, memory={**state.memory, "t": 1.0, "reference": point.value, "best": point, "idle": 0})
 
     def step(self, state: State) -> State:
-        """One step; halved until the objective does not rise after a restart."""
+        """One step. A restart that finds f no lower than the one before, or no new best, means alpha > 1/L: it is halved."""
         memory = dict(state.memory)
-        point, alpha, passes = state.point, memory["step_size"], 0.0
-        gradient = point.gradient
+        point, passes = state.point, 0.0
         for _ in range(MAX_HALVINGS):
+            alpha, gradient = memory["step_size"], point.gradient
             x = point.x - alpha * gradient
             moved = x - memory["previous"]
             restart = float(gradient @ moved) > 0
             t = 1.0 if restart else memory["t"]
             following = 0.5 * (1 + math.sqrt(1 + 4 * t * t))
-            y = x if restart else x + (t - 1) / following * moved
-            reached = point.problem.at(y)
+            reached = _evaluated(point, x if restart else x + (t - 1) / following * moved)
             passes += 2.0
-            # Momentum may raise f for a while; rising without momentum, or past all bounds, means alpha > 1/L.
-            sound = np.isfinite(reached.value) and (t > 1.0 or not _higher(reached, point.value))
-            if sound:
-                memory.update(step_size=alpha, previous=x, t=1.0 if restart else following)
+            memory["idle"] += 1
+            if reached.value < memory["best"].value:
+                memory.update(best=reached, idle=0)
+            stuck = (
+                memory["idle"] > self.patience
+                or restart
+                and memory["age"] > 1
+                and not memory["best"].value < memory["reference"]
+            )
+            climbing = t == 1.0 and _higher(reached, point.value)
+            if np.isfinite(reached.value) and not stuck and not climbing:
+                if restart:
+                    memory.update(reference=memory["best"].value, age=0)
+                memory.update(previous=x, t=1.0 if restart else following, age=memory["age"] + 1)
                 return _proposed(reached, alpha, memory, passes)
-            alpha /= 2
-            memory.update(t=1.0, previous=point.x)
+            point = memory["best"]
+            memory.update(step_size=alpha / 2, t=1.0, previous=point.x, age=0, idle=0)
         return replace(state, failure=Status.LINE_SEARCH_FAILED, passes=passes)

@@ -70,6 +70,7 @@ class State:
         passes: Passes over the data this step took.
         refine: Solves (Hessian) s = v approximately, where the method can; sharpens certificates at l2 = 0.
         failure: Why no step could be taken, if so.
+        note: Something the report should tell of this step.
         memory: What the method carries along.
 
     """
@@ -81,6 +82,7 @@ class State:
     passes: float = 0.0
     refine: Callable[[np.ndarray], np.ndarray] | None = None
     failure: Status | None = None
+    note: str = ""
     memory: dict[str, Any] = field(default_factory=dict)
 
 

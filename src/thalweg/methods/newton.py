@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from thalweg.core.records import Status
 from thalweg.linalg import factor, preconditioned_cg
 from thalweg.methods.method import State
 from thalweg.methods.search import wolfe
+
+Solve = Callable[[np.ndarray], np.ndarray]
 
 
 def advance(state: State, first: float = 1.0, curvature: float = 0.5) -> tuple[Any, float, Status | None]:
@@ -34,7 +37,7 @@ def advance(state: State, first: float = 1.0, curvature: float = 0.5) -> tuple[A
 class Newton:
     """Damped Newton: H d = -g by Cholesky, a shifted factor where H is not positive definite.
 
-    A factor serves several steps: as long as conjugate gradients on the new Hessian, preconditioned by the old factor,
+    A factor serves several steps, and ``first_solver`` may bring one from elsewhere: as long as conjugate gradients on the new Hessian, preconditioned by the old factor,
     reach a residual of ``forcing`` in a few products that cost less than ``share`` of a new Hessian, none is formed.
 
     Rate: quadratic once ||x - x*|| < 2 mu / (3 M). Source: Boyd and Vandenberghe, Convex Optimization (2004), 9.5.
@@ -42,14 +45,15 @@ class Newton:
 
     forcing: float = 1e-2
     share: float = 0.3
+    first_solver: Solve | None = None
     name: str = "newton"
     needs: frozenset[str] = frozenset({"value", "gradient", "hvp", "hessian", "hessian_passes", "along"})
     polishes: bool = True
     reference: str = "Boyd and Vandenberghe, Convex Optimization (2004), section 9.5"
 
     def init(self, point: Any) -> State:
-        """Factor the Hessian at the start."""
-        return self._fresh(point, 0.0, 2.0)
+        """Factor the Hessian at the start, or try the solver that was given."""
+        return self._fresh(point, 0.0, 2.0) if self.first_solver is None else self._reuse(point, 0.0, self.first_solver)
 
     def step(self, state: State) -> State:
         """Search along the Newton direction, then propose the next one with the old or a new factor."""
@@ -57,16 +61,26 @@ class Newton:
         point, step_size, failure = advance(state, curvature=0.1)
         if failure is not None:
             return State(point, state.direction, state.decrement, step_size, 1.0, state.refine, failure)
+        return (
+            self._fresh(point, step_size, 2.0) if state.refine is None else self._reuse(point, step_size, state.refine)
+        )
+
+    def _reuse(self, point: Any, step_size: float, solve: Solve) -> State:
+        """The direction with an older factor as preconditioner; a new one where that is not good enough."""
         limit = int(self.share * point.hessian_passes / 2)
-        if limit > 0 and state.refine is not None and np.isfinite(point.gradient).all():
-            direction, products, reached = preconditioned_cg(
-                point.hvp, -point.gradient, state.refine, self.forcing, limit
-            )
-            if reached:
-                decrement = -float(point.gradient @ direction)
-                return State(point, direction, decrement, step_size, 2.0 + 2 * products, state.refine)
-            return self._fresh(point, step_size, 2.0 + 2 * products)
-        return self._fresh(point, step_size, 2.0)
+        if limit == 0 or not np.isfinite(point.gradient).all():
+            return self._fresh(point, step_size, 2.0)
+        direction, products, reached = preconditioned_cg(point.hvp, -point.gradient, solve, self.forcing, limit)
+        if reached:
+            decrement = -float(point.gradient @ direction)
+            return State(point, direction, decrement, step_size, 2.0 + 2 * products, solve)
+        fresh = self._fresh(point, step_size, 2.0 + 2 * products)
+        if solve is not self.first_solver:
+            return fresh
+        return replace(
+            fresh,
+            note=f"the rehearsal's Hessian did not precondition this problem: {products} products were not enough",
+        )
 
     def _fresh(self, point: Any, step_size: float, passes: float) -> State:
         gradient = point.gradient
@@ -104,7 +118,7 @@ class NewtonCG:
         """Search along the direction, then propose the next one."""
         point, step_size, failure = advance(state)
         if failure is not None:
-            return State(point, state.direction, state.decrement, step_size, 1.0, None, failure, state.memory)
+            return State(point, state.direction, state.decrement, step_size, 1.0, None, failure, memory=state.memory)
         return self._propose(point, step_size, 2.0, state.memory["first_norm"])
 
     def _propose(self, point: Any, step_size: float, passes: float, first_norm: float) -> State:
@@ -118,4 +132,4 @@ class NewtonCG:
         )
         decrement = -float(gradient @ direction)
         memory = {"first_norm": first_norm}
-        return State(point, direction, decrement, step_size, passes + 2 * products, None, None, memory)
+        return State(point, direction, decrement, step_size, passes + 2 * products, memory=memory)

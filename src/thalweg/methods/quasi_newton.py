@@ -36,10 +36,10 @@ class LBFGS:
         first = 1.0 if state.memory["pairs"] else 1.0 / max(float(np.linalg.norm(state.direction)), 1e-300)
         point, step_size, failure = advance(state, first=first, curvature=0.9 if state.memory["pairs"] else 0.1)
         if failure is not None:
-            return State(point, state.direction, state.decrement, step_size, 1.0, None, failure, state.memory)
+            return State(point, state.direction, state.decrement, step_size, 1.0, None, failure, memory=state.memory)
         gradient = point.gradient
         if not np.isfinite(gradient).all():
-            return State(point, -gradient, np.inf, step_size, 2.0, None, Status.DIVERGED, state.memory)
+            return State(point, -gradient, np.inf, step_size, 2.0, None, Status.DIVERGED, memory=state.memory)
         s, y = point.x - state.point.x, gradient - state.point.gradient
         pairs = state.memory["pairs"]
         if float(s @ y) > 1e-12 * float(np.linalg.norm(s) * np.linalg.norm(y)):

@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from thalweg.core.check import checked_number
 from thalweg.core.errors import InputError
+from thalweg.core.plan import Diagnosis, Plan
 from thalweg.core.records import Certificate, Cost, Solution, Status, Trace
 from thalweg.data import Table, encode_target, load_table, split_rows
-from thalweg.planning.run import Listener, choose, find_method, run
-from thalweg.problems import FiniteSum, Loss, Target, default_loss, find_loss, fitting_losses
+from thalweg.methods import Method
+from thalweg.planning.plan import MAX_DENSE_PARAMETERS, Prospect, make_plan, sure_plan, warm_newton
+from thalweg.planning.run import Listener, find_method, run
+from thalweg.problems import (
+    ChangedProblem,
+    FiniteSum,
+    Loss,
+    Standardizing,
+    Target,
+    default_loss,
+    find_loss,
+    fitting_losses,
+)
+from thalweg.theory import diagnose
 
 #: Default target for f - f*, as a share of f(0).
 RELATIVE_TARGET = 1e-8
+#: Steps allowed unless the caller says otherwise: first-order methods may need many cheap ones.
+MAX_STEPS = 1_000_000
+#: Methods that a fit weighs before it starts; the others are priced when the plan is looked at.
+CONTENDERS = ("newton", "newton-cg", "l-bfgs")
 
 
 @dataclass(frozen=True)
@@ -62,6 +80,7 @@ class Fit:
         notes: What was inferred, and every treatment of the data.
         solution: The run's record; its fields are also attributes here.
         problem: The problem that was solved, in the user's units.
+        made_plan: The plan as it was carried out; ``plan`` adds the methods that were not priced before the run.
 
     """
 
@@ -77,6 +96,30 @@ class Fit:
     notes: tuple[str, ...]
     solution: Solution
     problem: FiniteSum
+    made_plan: Plan
+
+    @cached_property
+    def plan(self) -> Plan:
+        """Every method ranked with predicted steps, seconds and bytes.
+
+        What was predicted before the first step is kept; methods that were not priced then are priced now, from the
+        start alone, so that planning costs a small fit nothing.
+        """
+        made = self.made_plan
+        changed = ChangedProblem(self.problem, Standardizing(self.problem))
+        full = make_plan(changed, self.target, made="when it was looked at, from the start alone").plan
+        known = {row.method: row for row in made.predictions}
+        if set(known) >= {row.method for row in full.predictions}:
+            return made
+        rows = tuple(
+            replace(known[row.method], seconds=row.seconds) if row.method in known else row for row in full.predictions
+        )
+        return replace(full, predictions=rows, chosen=made.chosen, reason=made.reason, revisions=made.revisions)
+
+    @cached_property
+    def diagnosis(self) -> Diagnosis:
+        """The problem's constants and spectra at zero."""
+        return diagnose(self.problem)
 
     @property
     def x(self) -> np.ndarray:
@@ -164,7 +207,7 @@ def fit(
     tol: float | None = None,
     method: str | None = None,
     x0: np.ndarray | None = None,
-    max_steps: int = 10_000,
+    max_steps: int = MAX_STEPS,
     max_seconds: float = np.inf,
     listen: Listener | None = None,
 ) -> Fit:
@@ -251,24 +294,56 @@ def solve(
     tol: float | None = None,
     method: str | None = None,
     x0: np.ndarray | None = None,
-    max_steps: int = 10_000,
+    max_steps: int = MAX_STEPS,
     max_seconds: float = np.inf,
+    seed: int = 0,
+    prospect: Prospect | None = None,
     listen: Listener | None = None,
 ) -> Fit:
-    """Choose a method for a prepared problem, run it and record the result; arguments as for ``fit``."""
+    """Choose a method for a prepared problem, run it and record the result.
+
+    Args:
+        prepared: What ``prepare`` returned.
+        tol: As for ``fit``.
+        method: As for ``fit``.
+        x0: As for ``fit``.
+        max_steps: As for ``fit``.
+        max_seconds: As for ``fit``.
+        seed: Seed of the rows that planning rehearses on.
+        prospect: A plan made earlier; one is made when None.
+        listen: As for ``fit``.
+
+    """
     problem = prepared.problem
     if tol is not None:
         tol = checked_number("tol", tol, "it is a target for f - f*: leave it out for 1e-8 f(0)")
     max_seconds = checked_number("max_seconds", max_seconds, "leave it out for no limit", allow_infinity=True)
-    chosen, reason = choose(problem)
-    if method is not None and method != chosen.name:
-        chosen, reason = find_method(method), "asked for by name"
     start_value = problem.at(problem.start()).value
     if not np.isfinite(start_value):
         raise InputError("the objective at zero is not finite", "check the loss at z = 0 and the scale of y")
-    start = problem.start() if x0 is None else _checked_start(x0, problem)
     wanted = RELATIVE_TARGET * abs(start_value) if tol is None else tol
-    solution = run(problem, chosen, start, target=wanted, max_steps=max_steps, max_seconds=max_seconds, listen=listen)
+    changed = ChangedProblem(problem, Standardizing(problem))
+    if prospect is None:
+        prospect = look_ahead(changed, wanted, seed) if method is None else overruled(changed, wanted, method, seed)
+    elif method is not None:
+        plan = replace(prospect.plan, chosen=find_method(method).name, reason="asked for by name")
+        prospect = replace(prospect, plan=plan)
+    plan, chosen = prospect.plan, prospect
+    start = np.zeros(changed.size)
+    if x0 is not None:
+        start = changed.change.inverse(_checked_start(x0, problem))
+    warm = x0 is None and prospect.warm and changed.at(prospect.minimum).value < start_value
+    if warm and plan.chosen == "newton":
+        start = prospect.minimum
+
+    def make(name: str) -> Method:
+        return warm_newton(chosen) if name == "newton" and warm else chosen.method(name)
+
+    solution, plan = run(
+        changed, plan, make, start,
+        max_steps=max_steps, max_seconds=max_seconds, fixed=method is not None, listen=listen,
+    )  # fmt: skip
+    solution = _in_user_units(problem, changed.change, solution)
     coefficients, intercepts = problem.split(solution.x)
     single = problem.loss.target is not Target.CLASS
     return Fit(
@@ -281,10 +356,37 @@ def solve(
         target=wanted,
         feature_names=prepared.table.feature_names,
         target_name=prepared.table.target_name,
-        notes=(*prepared.notes, f"{chosen.name}: {reason}"),
+        notes=prepared.notes,
         solution=solution,
         problem=problem,
+        made_plan=plan,
     )
+
+
+def _in_user_units(problem: FiniteSum, change: Standardizing, solution: Solution) -> Solution:
+    direction = None
+    if solution.direction is not None:
+        direction = change.forward(solution.direction)
+        direction = direction / np.linalg.norm(direction)
+    return replace(solution, x=problem.centred(change.forward(solution.x)), direction=direction)
+
+
+def overruled(problem: ChangedProblem, target: float, name: str, seed: int) -> Prospect:
+    """A plan for a method that was asked for by name; only methods that need constants cost a rehearsal."""
+    find_method(name)
+    if name in CONTENDERS:
+        plan = Plan(target, (), name, "asked for by name", 0.0)
+        return Prospect(plan, None, 1.0, 1.0, problem.base.constant_curvature)
+    prospect = make_plan(problem, target, seed=seed)
+    return replace(prospect, plan=replace(prospect.plan, chosen=name, reason="asked for by name"))
+
+
+def look_ahead(problem: ChangedProblem, target: float, seed: int) -> Prospect:
+    """A plan that costs less than it saves: the sure method where the work is small, else a rehearsal."""
+    sure = sure_plan(problem.base, target)
+    if sure is not None:
+        return Prospect(sure, None, 1.0, 1.0, problem.base.constant_curvature)
+    return make_plan(problem, target, seed=seed, methods=CONTENDERS)
 
 
 def held_out_score(prepared: Prepared, fitted: Fit, seed: int, share: float = 0.2) -> HeldOut | None:
@@ -301,7 +403,9 @@ def held_out_score(prepared: Prepared, fitted: Fit, seed: int, share: float = 0.
     if weights is not None and weights.sum() == 0:
         return None
     part = FiniteSum(problem.rows.take(train), problem.y[train], problem.loss, fitted.l2, weights, problem.intercept)
-    inner = solve(Prepared(table, part, prepared.classes, ()), x0=fitted.x, method=fitted.method)
+    # Newton's method, by factor or by products: a second fit is not planned again.
+    method = "newton" if problem.size <= MAX_DENSE_PARAMETERS else "newton-cg"
+    inner = solve(Prepared(table, part, prepared.classes, ()), x0=fitted.x, method=method)
     if not inner.status.success:
         return None
     measure = "accuracy" if labelled else "R^2"

@@ -1,42 +1,29 @@
-"""Choose a method for a finite sum and run it, handing events to whoever listens."""
+"""Carry a plan out: run the chosen method, hand events on, and change the plan when the run contradicts it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from thalweg.core.errors import InputError
-from thalweg.core.events import Event, Finished
+from thalweg.core.events import Event, Finished, Started, Stepped
 from thalweg.core.parallel import one_blas_thread
-from thalweg.core.records import Solution
+from thalweg.core.plan import Plan, Revision
+from thalweg.core.records import Certificate, CertificateKind, Cost, Solution, Status, Trace
 from thalweg.methods import METHODS, Method, drive
-from thalweg.problems import ChangedProblem, FiniteSum, Standardizing
+from thalweg.problems import ChangedProblem
 
-#: Largest number of parameters for which a dense Hessian is kept: 3,000^2 float64 are 72 MB.
-MAX_DENSE_PARAMETERS = 3_000
-#: Work of one Newton step (multiplications) above which products with the Hessian are cheaper than the Hessian.
-MAX_NEWTON_WORK = 2e11
+#: A run counts as contradicting its plan beyond this many times the upper end of the predicted steps, ...
+OVERRUN = 1.0
+#: ... and is left only if another method is expected to finish in this share of the seconds still needed here.
+WORTH_CHANGING = 0.7
+#: Ends that another method may still turn into a success.
+RECOVERABLE = (Status.NO_PROGRESS, Status.LINE_SEARCH_FAILED, Status.DIVERGED)
 
 Listener = Callable[[Event], None]
-
-
-def choose(problem: FiniteSum) -> tuple[Method, str]:
-    """The method for a problem, and the arithmetic behind it in a sentence."""
-    p = problem.size
-    density = problem.rows.stored / (problem.n * max(problem.d, 1))
-    gram = problem.n * (density * p) ** 2 / 2
-    work = gram + p**3 / 3
-    if p <= MAX_DENSE_PARAMETERS and work <= MAX_NEWTON_WORK:
-        return METHODS["newton"], (
-            f"{p} parameters: a Hessian and its factor cost {work:.1e} multiplications a step, "
-            f"and Newton's method needs few steps"
-        )
-    return METHODS["newton-cg"], (
-        f"{p} parameters: a Hessian would cost {work:.1e} multiplications a step and {8 * p * p / 1e6:.0f} MB; "
-        "products with it cost two passes each"
-    )
+Maker = Callable[[str], Method]
 
 
 def find_method(name: str) -> Method:
@@ -52,53 +39,176 @@ def find_method(name: str) -> Method:
 
 
 def run(
-    problem: FiniteSum,
-    method: Method,
+    problem: ChangedProblem,
+    plan: Plan,
+    make: Maker,
     x0: np.ndarray,
     *,
-    target: float,
     max_steps: int,
     max_seconds: float,
+    fixed: bool,
     listen: Listener | None = None,
-) -> Solution:
-    """Solve in standardised variables and return the solution in the user's units.
+) -> tuple[Solution, Plan]:
+    """Run the plan's method; when observed progress contradicts the prediction, change to a better one.
 
     Ctrl-C, also while the listener works, ends the run with the best point so far.
+
+    Args:
+        problem: The problem in the methods' variables.
+        plan: Predictions and the choice.
+        make: Gives a tuned method by name.
+        x0: Start in the methods' variables.
+        max_steps: Steps allowed in all.
+        max_seconds: Seconds allowed in all.
+        fixed: Never change the method: it was asked for by name.
+        listen: Called with every event.
+
+    Returns:
+        The solution in the methods' variables, and the plan with its revisions.
+
     """
-    change = Standardizing(problem)
+    name, x = plan.chosen, x0
+    parts: list[Solution] = []
+    revisions: list[Revision] = []
     with one_blas_thread():
-        events = drive(
-            ChangedProblem(problem, change),
-            method,
-            change.inverse(x0),
-            target=target,
-            max_steps=max_steps,
-            max_seconds=max_seconds,
-        )
-        solution = _consume(events, listen)
-    return _in_user_units(problem, change, solution)
+        while True:
+            done_steps = sum(part.cost.steps for part in parts)
+            watch = _Watch(plan, name, () if fixed else _untried(plan, name, revisions), done_steps)
+            events = drive(
+                problem,
+                make(name),
+                x,
+                target=plan.target,
+                max_steps=max_steps - done_steps,
+                max_seconds=max_seconds - sum(part.cost.seconds for part in parts),
+            )
+            solution = _consume(events, watch, listen, first=not parts)
+            revisions.extend(watch.notes)
+            parts.append(solution)
+            change = watch.change or _recovery(watch, solution)
+            if change is None:
+                break
+            revisions.append(change)
+            name, x = change.after, solution.x
+    whole = _joined(parts)
+    if listen is not None:
+        listen(Finished(whole))
+    return whole, replace(plan, revisions=(*plan.revisions, *revisions))
 
 
-def _consume(events: Generator[Event, None, Solution], listen: Listener | None) -> Solution:
-    """Pass every event on; a Ctrl-C while the listener works reaches the driver like one in a step."""
-    interrupted = False
+@dataclass
+class _Watch:
+    """Compares what a run shows with what was predicted for it."""
+
+    plan: Plan
+    name: str
+    others: tuple[str, ...]
+    done_steps: int
+    change: Revision | None = None
+    notes: list[Revision] = field(default_factory=list)
+    gaps: list[float] = field(default_factory=list)
+
+    def see(self, event: Stepped) -> None:
+        """Look at one step; sets ``change`` when the plan is contradicted and another method is worth it."""
+        self.gaps.append(event.certificate.gap)
+        if event.note:
+            self.notes.append(Revision(self.done_steps + event.step, event.note, self.name, self.name))
+        known = [row for row in self.plan.predictions if row.method == self.name]
+        if not self.others or not known or event.certificate.gap <= self.plan.target:
+            return
+        limit = OVERRUN * known[0].steps_interval[1]
+        if event.step <= max(limit, 3) or not np.isfinite(limit):
+            return
+        left = self._seconds_left(event)
+        after = min(self.others, key=lambda name: self.plan[name].seconds)
+        if self.plan[after].seconds < WORTH_CHANGING * left:
+            expected = "" if not np.isfinite(left) else f", about {left:.2g} s more"
+            reason = (
+                f"{known[0].steps:.0f} steps were predicted (at most {limit:.0f}); after {event.step} the bound on "
+                f"f - f* is still {event.certificate.gap:.1e}{expected}"
+            )
+            self.change = Revision(self.done_steps + event.step, reason, self.name, after)
+
+    def _seconds_left(self, event: Stepped) -> float:
+        """Seconds to the target at the rate of the last half of the run."""
+        half = self.gaps[len(self.gaps) // 2]
+        span = len(self.gaps) - 1 - len(self.gaps) // 2
+        gap = event.certificate.gap
+        if not 0 < gap < half or span < 1 or self.plan.target <= 0:
+            return np.inf
+        steps = np.log(self.plan.target / gap) / (np.log(gap / half) / span)
+        return float(steps * event.seconds / max(event.step, 1))
+
+
+def _untried(plan: Plan, name: str, revisions: list[Revision]) -> tuple[str, ...]:
+    tried = {name, *(r.before for r in revisions)}
+    return tuple(r.method for r in plan.predictions if r.method not in tried and np.isfinite(r.seconds))
+
+
+def _recovery(watch: _Watch, solution: Solution) -> Revision | None:
+    """Another method where this one broke off."""
+    if solution.status not in RECOVERABLE or not watch.others or not np.isfinite(solution.value):
+        return None
+    after = min(watch.others, key=lambda name: watch.plan[name].seconds)
+    step = watch.done_steps + solution.cost.steps
+    return Revision(step, f"{watch.name} ended with {solution.status.label!r}", watch.name, after)
+
+
+def _consume(events: Generator[Event, None, Solution], watch: _Watch, listen: Listener | None, first: bool) -> Solution:
+    """Pass events on; a Ctrl-C while the listener works reaches the driver like one in a step."""
+    interrupted = stopped = False
     while True:
         try:
-            event = events.throw(KeyboardInterrupt) if interrupted else next(events)
+            event = events.throw(KeyboardInterrupt) if interrupted or stopped else next(events)
+            if isinstance(event, Finished):
+                # Left for another method, not by the user.
+                return replace(event.solution, status=Status.BUDGET_SPENT) if stopped else event.solution
             interrupted = False
-            if listen is not None:
+            if isinstance(event, Stepped):
+                watch.see(event)
+                stopped = watch.change is not None
+                event = replace(event, step=event.step + watch.done_steps)
+            if listen is not None and (first or not isinstance(event, Started)):
                 listen(event)
         except KeyboardInterrupt:
             interrupted = True
-            continue
-        if isinstance(event, Finished):
-            return event.solution
+            watch.change = None
 
 
-def _in_user_units(problem: FiniteSum, change: Standardizing, solution: Solution) -> Solution:
-    x = change.forward(solution.x)
-    direction = None
-    if solution.direction is not None:
-        direction = change.forward(solution.direction)
-        direction = direction / np.linalg.norm(direction)
-    return replace(solution, x=problem.centred(x), direction=direction)
+def _joined(parts: list[Solution]) -> Solution:
+    """One record of all parts: traces end to end, costs added, the last part's end."""
+    last = parts[-1]
+    if len(parts) == 1:
+        return last
+    trace = Trace()
+    offset = {"step": 0.0, "passes": 0.0, "seconds": 0.0}
+    lower = -np.inf
+    for part in parts:
+        for index in range(len(part.trace)):
+            row = {name: column[index] for name, column in part.trace.columns.items()}
+            for name, done in offset.items():
+                row[name] += done if name != "step" else int(done)
+            # What an earlier part proved about f* holds in the later ones.
+            lower = max(lower, row["value"] - row["gap"])
+            row["gap"] = min(row["gap"], row["value"] - lower)
+            trace.append(**row)
+        offset["step"] += part.cost.steps
+        offset["passes"] += part.cost.passes
+        offset["seconds"] += part.cost.seconds
+    best = min(parts, key=lambda part: part.value)
+    certificate = last.certificate
+    if best is not last and last.status is not Status.DIVERGED:
+        carried = last.certificate.gap - (last.value - best.value)
+        certificate = replace(last.certificate, gap=max(carried, 0.0))
+    elif last.status is Status.DIVERGED:
+        certificate = Certificate(np.inf, CertificateKind.NONE, "the run diverged")
+    cost = Cost(
+        sum(part.cost.steps for part in parts),
+        sum(part.cost.passes for part in parts),
+        sum(part.cost.seconds for part in parts),
+        sum(part.cost.cpu_seconds for part in parts),
+    )
+    return replace(
+        last, x=best.x, value=best.value, certificate=certificate, trace=trace, cost=cost,
+        method=" then ".join(part.method for part in parts),
+    )  # fmt: skip

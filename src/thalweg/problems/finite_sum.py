@@ -66,6 +66,12 @@ class FiniteSum:
         """Whether the objective is proven convex; None when nothing is known."""
         return self.loss.bounds.convex
 
+    @property
+    def constant_curvature(self) -> bool:
+        """Whether the Hessian is the same everywhere: the objective is a quadratic."""
+        low, high = self.loss.bounds.second
+        return self.classes == 1 and bool(low == high)
+
     @cached_property
     def invariant(self) -> bool:
         """Whether adding one number to all columns of z leaves the loss unchanged (softmax): a null direction."""

@@ -1,0 +1,200 @@
+"""The records of foresight: diagnosis, predictions, plan. All are made before the step they speak of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from thalweg.core.records import Constants
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """Weighted points of the distribution of a Hessian's eigenvalues.
+
+    Attributes:
+        eigenvalues: Ascending, shape (m,).
+        weights: Share of the eigenvalues at each point, shape (m,), summing to 1.
+        how: Where and how it was measured.
+
+    """
+
+    eigenvalues: np.ndarray
+    weights: np.ndarray
+    how: str
+
+    def quantile(self, share: float) -> float:
+        """The eigenvalue below which a share of the spectrum lies."""
+        index = int(np.searchsorted(np.cumsum(self.weights), share))
+        return float(self.eigenvalues[min(index, len(self.eigenvalues) - 1)])
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """What was measured about a problem before solving it.
+
+    Attributes:
+        constants: L, mu, kappa and their kin, each with its provenance.
+        raw: Spectrum of the Hessian at zero in the user's variables.
+        scaled: The same in the variables the methods work in.
+        seconds: Wall-clock seconds spent.
+        passes: Passes over the data spent.
+
+    """
+
+    constants: Constants
+    raw: Spectrum
+    scaled: Spectrum
+    seconds: float
+    passes: float
+
+    def __str__(self) -> str:
+        shown = ("L", "mu", "kappa", "kappa_scaled", "sigma2", "L_max", "effective_dimension")
+        lines = [f"{name:<20}{self.constants[name]}" for name in shown if name in self.constants]
+        lines.append(f"{'spent':<20}{1e3 * self.seconds:.1f} ms, {self.passes:.0f} passes over the data")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a method is expected to take.
+
+    Attributes:
+        method: Its name.
+        steps: Expected steps to the target, with ``steps_interval`` for 80% of cases.
+        steps_interval: Lower and upper end.
+        seconds: Expected wall-clock seconds.
+        seconds_interval: Lower and upper end.
+        passes: Expected passes over the data.
+        bytes: Memory beside the data.
+        basis: What the prediction rests on.
+        curve: Predicted f - f* after each of some steps: shapes (m,) and (m,).
+        why: Why it was chosen, or lost.
+
+    """
+
+    method: str
+    steps: float
+    steps_interval: tuple[float, float]
+    seconds: float
+    seconds_interval: tuple[float, float]
+    passes: float
+    bytes: float
+    basis: str
+    curve: tuple[np.ndarray, np.ndarray] = field(default_factory=lambda: (np.zeros(0), np.zeros(0)))
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A change of plan during the run.
+
+    Attributes:
+        step: The step after which it was made.
+        reason: What contradicted the plan.
+        before: The method that was left.
+        after: The method that took over.
+
+    """
+
+    step: int
+    reason: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Ranked predictions and the choice among them.
+
+    Attributes:
+        target: The bound on f - f* that every prediction is for.
+        predictions: Best first.
+        chosen: The chosen method.
+        reason: Why, in a sentence.
+        seconds: What planning cost.
+        made: When the predictions were made.
+        revisions: Changes during the run.
+
+    """
+
+    target: float
+    predictions: tuple[Prediction, ...]
+    chosen: str
+    reason: str
+    seconds: float
+    made: str = "before the first step"
+    revisions: tuple[Revision, ...] = ()
+
+    def __getitem__(self, method: str) -> Prediction:
+        return next(row for row in self.predictions if row.method == method)
+
+    def __str__(self) -> str:
+        lines = []
+        for row in self.predictions:
+            mark = ">" if row.method == self.chosen else " "
+            low, high = row.steps_interval
+            steps = f"{_count(row.steps)} steps [{_count(low)}, {_count(high)}]"
+            lines.append(
+                f"{mark} {row.method:<17}{steps:<28}{_time(row.seconds):>9}{_size(row.bytes):>9}  {row.why}".rstrip()
+            )
+        lines.extend(f"! step {r.step}: {r.before} -> {r.after}: {r.reason}" for r in self.revisions)
+        return "\n".join(lines)
+
+    def record(self) -> dict[str, Any]:
+        """The plan as JSON can hold it."""
+        return {
+            "target": _number(self.target),
+            "made": self.made,
+            "planning_seconds": self.seconds,
+            "chosen": self.chosen,
+            "reason": self.reason,
+            "rows": [
+                {
+                    "method": row.method,
+                    "steps": _number(row.steps),
+                    "steps_low": _number(row.steps_interval[0]),
+                    "steps_high": _number(row.steps_interval[1]),
+                    "seconds": _number(row.seconds),
+                    "seconds_low": _number(row.seconds_interval[0]),
+                    "seconds_high": _number(row.seconds_interval[1]),
+                    "passes": _number(row.passes),
+                    "bytes": _number(row.bytes),
+                    "basis": row.basis,
+                    "why": row.why,
+                    "chosen": row.method == self.chosen,
+                }
+                for row in self.predictions
+            ],
+            "revisions": [
+                {"step": r.step, "reason": r.reason, "from": r.before, "to": r.after} for r in self.revisions
+            ],
+        }
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _count(value: float) -> str:
+    if not np.isfinite(value):
+        return "?"
+    return f"{value:.0f}" if value < 10_000 else f"{value:.1e}"
+
+
+def _time(seconds: float) -> str:
+    if not np.isfinite(seconds):
+        return "?"
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= scale or unit == "us":
+            return f"{seconds / scale:.3g} {unit}"
+    return ""
+
+
+def _size(count: float) -> str:
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= scale:
+            return f"{count / scale:.3g} {unit}"
+    return f"{count:.0f} B"

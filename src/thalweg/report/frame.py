@@ -1,0 +1,116 @@
+"""The page around figures: the head, the scripts, a chart's box with its controls, and tables that scroll."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+from thalweg.report.bundle import plotting_script
+from thalweg.report.figures import THEMED, Figure, coloured
+from thalweg.report.markup import Markup, json_text, tag, trusted
+
+# The browser itself refuses every request, whatever the scripts do; Vega compiles its expressions, hence the eval.
+_POLICY = "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data:"
+
+_ZOOMS = (("+", "Zoom in", "0.6"), ("−", "Zoom out", "1.6667"), ("Reset", "Reset zoom", "0"))
+
+
+def document(title: str, body: Sequence[Markup | None], figures: Sequence[Figure], record: Any = None) -> str:
+    """A page that stands alone.
+
+    Args:
+        title: The title of its window.
+        body: What it shows.
+        figures: Those that `drawing` put into the body.
+        record: JSON to embed under the id `record`; none if None.
+
+    """
+    drawn = {
+        figure.name: {
+            "data": figure.data,
+            "forms": {form: coloured(spec, THEMED) for form, spec in figure.forms.items()},
+        }
+        for figure in figures
+    }
+    embedded = None if record is None else tag("script", json_text(record), type="application/json", id="record")
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", **{"http-equiv": "Content-Security-Policy", "content": _POLICY}),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("link", rel="icon", href="data:,"),
+        tag("title", title),
+        tag("style", trusted(_shipped("style.css"))),
+    )
+    content = tag(
+        "body",
+        *body,
+        embedded,
+        tag("script", json_text(drawn), type="application/json", id="figures"),
+        tag("script", trusted(plotting_script())) if figures else None,
+        tag("script", trusted(_shipped("page.js"))),
+    )
+    return f"<!doctype html>\n{tag('html', head, content, lang='en')}\n"
+
+
+def drawing(figure: Figure, heading: str = "") -> Markup:
+    """A chart's box with its controls, its captions, and its figures as a table.
+
+    Args:
+        figure: What to draw.
+        heading: The tag of its title; none if empty.
+
+    """
+    forms = [
+        tag(
+            "label",
+            tag("input", type="radio", name=f"form-{figure.name}", value=form, checked=k == 0, data_figure=figure.name),
+            form,
+        )
+        for k, form in enumerate(figure.forms)
+    ]
+    buttons = [
+        tag(
+            "button",
+            sign,
+            type="button",
+            title=what,
+            aria_label=f"{what}: {figure.title}",
+            data_zoom=by,
+            data_figure=figure.name,
+        )
+        for sign, what, by in _ZOOMS
+    ]
+    switch = tag("fieldset", tag("legend", "Horizontal axis"), *forms) if len(forms) > 1 else tag("span")
+    zoomed = any(spec["usermeta"]["zoom"] for spec in figure.forms.values())
+    silent = tag("noscript", "The chart needs JavaScript; the tables do not.")
+    heads, lines = figure.table
+    behind = plain_table(heads, lines, f"{figure.title}: the figures") if lines else None
+    return tag(
+        "figure",
+        tag(heading, figure.title) if heading else None,
+        tag("div", switch, tag("div", *buttons), class_="bar") if zoomed else None,
+        tag("div", silent, class_="chart", id=f"chart-{figure.name}", role="img", aria_label=figure.alt),
+        tag("figcaption", " ".join(figure.captions)) if figure.captions else None,
+        tag("details", tag("summary", "The figures as a table"), behind) if behind else None,
+    )
+
+
+def plain_table(heads: Sequence[str], lines: Sequence[Sequence[str]], label: str) -> Markup:
+    """A table of figures whose first column names the row."""
+    head = tag("tr", *(tag("th", name, scope="col", class_="number" if k else None) for k, name in enumerate(heads)))
+    body = [
+        tag("tr", tag("th", line[0], scope="row"), *(tag("td", cell, class_="number") for cell in line[1:]))
+        for line in lines
+    ]
+    return scrolling(tag("table", tag("thead", head), tag("tbody", *body)), label)
+
+
+def scrolling(table: Markup, label: str) -> Markup:
+    """A table in a box of its own width, reached and scrolled by keyboard too."""
+    return tag("div", table, class_="wide", role="region", aria_label=label, tabindex="0")
+
+
+def _shipped(name: str) -> str:
+    return files("thalweg.report").joinpath(name).read_text(encoding="utf-8")

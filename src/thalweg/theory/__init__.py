@@ -1,0 +1,6 @@
+"""Numbers about problems and methods: constants, spectra, predictions. It chooses nothing and trains nothing."""
+
+from thalweg.theory.constants import diagnose
+from thalweg.theory.predict import Rehearsal, foresee, rehearse
+
+__all__ = ["Rehearsal", "diagnose", "foresee", "rehearse"]

@@ -1,0 +1,235 @@
+"""How many steps a method will take, foreseen from a rehearsal.
+
+Worst-case bounds are off by large factors either way, and the Hessian at the start misses how curvature decays on the
+way to the minimum (by 2 to 40 times on nearly separable data). So a small share of the rows is solved first: its minimum
+x' and the Hessian there say what the last, longest phase of a run looks like. Every first-order method commutes with
+rotations, so on the quadratic model at x' it acts on eigenvalues alone: the method's own code runs on the diagonal
+model, or a closed form takes its place.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from thalweg.core.records import Solution
+from thalweg.linalg import lanczos
+from thalweg.methods import METHODS, GradientDescent, drive
+from thalweg.methods.method import Method
+from thalweg.problems import ChangedProblem, FiniteSum
+
+#: Steps that a method is followed on the diagonal model before its rate is extrapolated.
+MAX_FOLLOWED = 3_000
+#: Parameters up to which the Hessian at the rehearsed minimum is diagonalised, and products spent on it beyond.
+MAX_DENSE, MAX_PRODUCTS = 700, 60
+#: Newton steps allowed to a rehearsal.
+MAX_REHEARSAL_STEPS = 60
+#: Newton steps of the whole problem that sharpen a rehearsed minimum where they are cheap.
+MAX_REFINING_STEPS = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Rehearsal:
+    """What a fit on some of the rows has shown.
+
+    Attributes:
+        rows: How many rows.
+        point: The minimum found, in the methods' variables; its Hessian is that of the last phase of any run.
+        runs: The records of the methods that were run on these rows.
+        modes: Eigenvalues (size,) and eigenvectors (size, size) of the Hessian there; None where it is too large.
+
+    """
+
+    rows: int
+    point: Any
+    runs: dict[str, Solution]
+    modes: tuple[np.ndarray, np.ndarray] | None
+
+    @property
+    def minimum(self) -> np.ndarray:
+        """The minimum found, shape (size,)."""
+        return np.asarray(self.point.x)
+
+    @property
+    def smallest(self) -> float:
+        """The smallest curvature there: mu."""
+        return float(self.seen_from(np.zeros(len(self.minimum)))[0][0])
+
+    def seen_from(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues, and how far x is from the minimum along each: exactly, or as a Gauss rule of the difference."""
+        away = x - self.minimum
+        if self.modes is not None:
+            return self.modes[0], self.modes[1].T @ away
+        start = away if away.any() else None
+        rule = lanczos(self.point.hvp, len(away), 0, steps=MAX_PRODUCTS, start=start).quadrature
+        nodes = np.maximum(rule.nodes, rule.nodes[-1] * 1e-12)
+        return nodes, np.sqrt(rule.weights * rule.norm_squared) * float(away.any())
+
+
+@dataclass(frozen=True, eq=False)
+class Foresight:
+    """Expected steps and the expected gap on the way.
+
+    Attributes:
+        steps: Steps to the target.
+        passes: Passes over the data.
+        curve: Steps and f - f*, each (m,).
+        basis: What it rests on.
+
+    """
+
+    steps: float
+    passes: float
+    curve: tuple[np.ndarray, np.ndarray]
+    basis: str
+
+
+def rehearse(
+    problem: ChangedProblem, target: float, rows: np.ndarray | None, methods: tuple[str, ...], refine: bool
+) -> Rehearsal:
+    """Solve on some rows, and see what curvature is like at the minimum.
+
+    Args:
+        problem: The whole problem in the methods' variables.
+        target: The gap that predictions are for.
+        rows: Indices of the rows to rehearse on; None for all.
+        methods: Methods to run on these rows, the first of which finds the minimum.
+        refine: Take a few Newton steps of the whole problem from the rehearsed minimum, and measure curvature there.
+
+    """
+    base, change = problem.base, problem.change
+    part = problem
+    if rows is not None:
+        share = None if isinstance(base.share, float) else base.share[rows]
+        sample = FiniteSum(base.rows.take(rows), base.y[rows], base.loss, base.l2, share, base.intercept)
+        sample.classes, sample.size = base.classes, base.size  # a class may be missing among the rows
+        part = ChangedProblem(sample, change)
+    zero = np.zeros(problem.size)
+    runs = {name: _solution(part, METHODS[name], zero, target) for name in methods}
+    point = part.at(runs[methods[0]].x)
+    if refine and rows is not None:
+        point = problem.at(_solution(problem, METHODS[methods[0]], point.x, target, MAX_REFINING_STEPS).x)
+    modes = None
+    if problem.size <= MAX_DENSE:
+        eigenvalues, basis = np.linalg.eigh(point.hessian)
+        modes = np.maximum(eigenvalues, max(float(eigenvalues[-1]), 0.0) * 1e-15), basis
+    return Rehearsal(base.n if rows is None else len(rows), point, runs, modes)
+
+
+def foresee(rehearsal: Rehearsal, method: Method, x: np.ndarray, target: float) -> Foresight:
+    """Expected steps of a method from x to the target.
+
+    Args:
+        rehearsal: What the rehearsal has shown.
+        method: The method, tuned.
+        x: Where it starts, in the methods' variables.
+        target: Wanted gap.
+
+    """
+    shown = f"rehearsal on {rehearsal.rows} rows"
+    if method.name in rehearsal.runs:
+        run = rehearsal.runs[method.name]
+        gaps = run.trace["gap"]
+        reached = np.flatnonzero(gaps <= target)
+        last = int(reached[0]) if len(reached) else run.cost.steps
+        return Foresight(last, float(run.trace["passes"][last]), (np.arange(last + 1.0), gaps[: last + 1]), shown)
+    eigenvalues, away = rehearsal.seen_from(x)
+    if isinstance(method, GradientDescent):
+        steps, curve = _gradient_descent(eigenvalues, away, float(method.step_size or 0.0), target)
+    else:
+        steps, curve = _follow(eigenvalues, away, method, target)
+    return Foresight(steps, 2.0 * (steps + 1), curve, f"{shown}; the method on the eigenvalues at its minimum")
+
+
+def _solution(
+    problem: ChangedProblem, method: Method, x: np.ndarray, target: float, steps: int = MAX_REHEARSAL_STEPS
+) -> Solution:
+    *_, last = drive(problem, method, x, target=target, max_steps=steps)
+    return last.solution  # type: ignore[union-attr]
+
+
+def _gradient_descent(
+    eigenvalues: np.ndarray, away: np.ndarray, step_size: float, target: float
+) -> tuple[float, tuple[np.ndarray, np.ndarray]]:
+    """Gap after k steps = 1/2 sum lambda e^2 (1 - alpha lambda)^2k, in closed form."""
+    energy = 0.5 * eigenvalues * away**2
+    factor = np.abs(1 - step_size * eigenvalues)
+    if energy.sum() <= target:
+        return 0.0, (np.zeros(1), np.array([energy.sum()]))
+    if (factor[energy > 0] >= 1).any():
+        return math.inf, (np.zeros(1), np.array([energy.sum()]))
+
+    def gap(k: float) -> float:
+        with np.errstate(under="ignore"):
+            return float(energy @ factor ** (2 * k))
+
+    high = 1.0
+    while gap(high) > target and high < 1e15:
+        high *= 2
+    low = high / 2 if high > 1 else 0.0
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if gap(middle) > target else (low, middle)
+    steps = float(math.ceil(high))
+    marks = np.unique(np.round(np.geomspace(1, max(steps, 1), 60)))
+    marks = np.concatenate([[0.0], marks])
+    return steps, (marks, np.array([gap(k) for k in marks]))
+
+
+class _Diagonal:
+    """The quadratic 1/2 sum lambda v^2 as a problem that methods can run on."""
+
+    def __init__(self, eigenvalues: np.ndarray) -> None:
+        self.eigenvalues = eigenvalues
+
+    def at(self, v: np.ndarray) -> _DiagonalPoint:
+        return _DiagonalPoint(self, v)
+
+
+class _DiagonalPoint:
+    def __init__(self, problem: _Diagonal, v: np.ndarray) -> None:
+        self.problem, self.x = problem, v
+        self.gradient = problem.eigenvalues * v
+        self.value = 0.5 * float(v @ self.gradient)
+
+    def along(self, direction: np.ndarray) -> _DiagonalLine:
+        return _DiagonalLine(self, direction)
+
+
+class _DiagonalLine:
+    def __init__(self, point: _DiagonalPoint, direction: np.ndarray) -> None:
+        self.point, self.direction = point, direction
+        self.slope = float(point.gradient @ direction)
+        self.bend = float(direction @ (point.problem.eigenvalues * direction))
+
+    def value_slope(self, t: float) -> tuple[float, float]:
+        return self.point.value + t * self.slope + 0.5 * t * t * self.bend, self.slope + t * self.bend
+
+    def at(self, t: float) -> _DiagonalPoint:
+        return self.point.problem.at(self.point.x + t * self.direction)
+
+
+def _follow(
+    eigenvalues: np.ndarray, away: np.ndarray, method: Method, target: float
+) -> tuple[float, tuple[np.ndarray, np.ndarray]]:
+    """Run the method's own code on the diagonal model; extrapolate its rate beyond ``MAX_FOLLOWED`` steps."""
+    state: Any = method.init(_Diagonal(eigenvalues).at(away))
+    values = [state.point.value]
+    while values[-1] > target and len(values) <= MAX_FOLLOWED and state.failure is None:
+        state = method.step(state)
+        values.append(state.point.value)
+    gaps = np.minimum.accumulate(np.array(values))
+    steps = float(len(values) - 1)
+    keep = np.unique(np.linspace(0, steps, min(len(values), 200)).astype(int))
+    curve = (keep.astype(float), gaps[keep])
+    if gaps[-1] <= target:
+        return steps, curve
+    half = gaps[len(gaps) // 2]
+    rate = math.log(gaps[-1] / half) / (len(gaps) - 1 - len(gaps) // 2) if 0 < gaps[-1] < half else 0.0
+    if rate >= 0 or target <= 0:
+        return math.inf, curve
+    total = steps + math.log(target / gaps[-1]) / rate
+    return total, (np.append(curve[0], total), np.append(curve[1], target))
