@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from thalweg.report.figures import SECONDS_LABEL, Figure, Spec, base, near, whole_decades
+from thalweg.report.figures import SECONDS_LABEL, Figure, Spec, base, near, ticks, whole_decades
 from thalweg.report.format import count, finite, seconds, span
 from thalweg.report.record import Record, items, part
 
@@ -79,7 +79,7 @@ def _form(alt: str, domain: list[float], names: list[str], data: list[dict[str, 
         "axis": {
             "grid": True,
             "labelExpr": SECONDS_LABEL,
-            "tickCount": {"expr": "max(2, min(8, width / 80))"},
+            "values": ticks(domain),
         },
     }
     y: Spec = {

@@ -174,6 +174,16 @@ def decades(low: float, high: float) -> list[float]:
     return [low / air, high * air]
 
 
+def ticks(domain: list[float]) -> list[float]:
+    """Round numbers on a logarithmic axis: 1, 2 and 5 of each decade where there are few, else powers of ten."""
+    first, last = (math.log10(end) for end in domain)
+    every = range(math.floor(first), math.ceil(last) + 1)
+    digits = (1, 2, 5) if last - first <= 3.2 else (1,)
+    stride = max(1, round((last - first) / 12))
+    found = [float(f"{digit}e{power}") for power in every if power % stride == 0 for digit in digits]
+    return [tick for tick in found if domain[0] <= tick <= domain[1]]
+
+
 def whole_decades(low: float, high: float) -> list[float]:
     """The powers of ten around two positive values."""
     first = math.floor(math.log10(max(low, 1e-300)))

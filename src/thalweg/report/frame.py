@@ -87,12 +87,14 @@ def drawing(figure: Figure, heading: str = "") -> Markup:
     silent = tag("noscript", "The chart needs JavaScript; the tables do not.")
     heads, lines = figure.table
     behind = plain_table(heads, lines, f"{figure.title}: the figures") if lines else None
+    hint = "Drag to pan; Ctrl with the wheel, or pinch, to zoom." if zoomed and not heading else None
+    captions = " ".join([*figure.captions, *([hint] if hint else [])])
     return tag(
         "figure",
         tag(heading, figure.title) if heading else None,
         tag("div", switch, tag("div", *buttons), class_="bar") if zoomed else None,
         tag("div", silent, class_="chart", id=f"chart-{figure.name}", role="img", aria_label=figure.alt),
-        tag("figcaption", " ".join(figure.captions)) if figure.captions else None,
+        tag("figcaption", captions) if captions else None,
         tag("details", tag("summary", "The figures as a table"), behind) if behind else None,
     )
 
