@@ -90,28 +90,32 @@ class Density:
             function: f, from an array of nodes to an array of the same shape.
 
         Returns:
-            The mean. Its standard error joins that of the sampling, and what half of the steps would change (runs of
-            a single step, exact for linear f, have only the former).
+            The mean. Its standard error joins that of the sampling and what half of the steps would change. A
+            function that varies only between the nodes, or below all of them, is not seen: take more steps. Runs
+            of a single step, exact for linear f, have the former part alone.
 
         Raises:
             InputError: If the function returns another shape.
 
         """
-        values = [values_at(function, probe.ritz) for probe in self.runs]
-        samples = np.array([probe.weights @ value for probe, value in zip(self.runs, values, strict=True)])
+        samples = self._samples(function)
         shorter = np.array([weights @ values_at(function, nodes) for nodes, weights in self._shorter])
-        mean = float(samples.mean())
         truncation = float(np.abs(samples - shorter).mean())
-        deviations = [value - mean for value in values]
-        return Estimate(mean, math.hypot(self._sampling_error(deviations, mean), truncation), self.products)
+        error = math.hypot(self.sampling_error(function), truncation)
+        return Estimate(float(samples.mean()), error, self.products)
 
-    def _sampling_error(self, deviations: list[np.ndarray], mean: float) -> float:
-        """The standard error of a mean whose function deviates from it by this much at the nodes of every probe.
+    def _samples(self, function: Function) -> np.ndarray:
+        return np.array([probe.weights @ values_at(function, probe.ritz) for probe in self.runs])
+
+    def sampling_error(self, function: Function) -> float:
+        """The part of the standard error of `mean_of` that more probes would lower.
 
         A direction uniform on the sphere gives v' f(A) v the variance 2 / (size + 2) times that of f over the
         eigenvalues, and the density estimates the latter: better than the scatter of a few samples could, and even
         from one. Its kurtosis tells in how many directions the deviation lies.
         """
+        mean = float(self._samples(function).mean())
+        deviations = [values_at(function, probe.ritz) - mean for probe in self.runs]
         count = len(self.runs)
         rounding = max(probe.rounding / (np.abs(probe.ritz).max() or 1.0) for probe in self.runs) * abs(mean)
         largest = max(float(np.abs(deviation).max()) for deviation in deviations)
@@ -203,21 +207,32 @@ def spectrum_of(apply: Matrix, vector: np.ndarray, steps: int) -> Quadrature:
     return run(Product(apply, vector.size), vector, steps, drawn=False).quadrature
 
 
-def effective_dimension(density: Density, ridge: float) -> Estimate:
+def effective_dimension(density: Density, ridge: float, *, smallest: float = 0.0) -> Estimate:
     """The sum of lambda / (lambda + ridge) over the eigenvalues of a positive semidefinite matrix.
 
-    Nodes that rounding made negative count as zero.
+    The Gauss rules overestimate it and the Gauss-Radau rules with a node at `smallest` underestimate it: the value is
+    their mean, and half their distance goes into the standard error. Nodes that rounding made negative count as zero.
 
     Args:
         density: Of the matrix.
         ridge: On the scale of the eigenvalues, > 0.
+        smallest: A number >= 0 that no eigenvalue is below, if more is known than zero.
 
     Raises:
-        InputError: If the ridge is not a finite number > 0.
+        InputError: If an argument is not a finite number, > 0 or >= 0.
 
     """
     remedy = "pass a ridge on the scale of the eigenvalues, e.g. the l2 of the objective"
     if not checked_number("ridge", ridge, remedy):
         raise InputError(f"ridge={ridge!r}: expected a finite number > 0", remedy)
-    mean = density.mean_of(lambda nodes: np.maximum(nodes, 0.0) / (np.maximum(nodes, 0.0) + ridge))
-    return Estimate(density.size * mean.value, density.size * mean.standard_error, mean.products)
+    checked_number("smallest", smallest, "pass a lower bound of the eigenvalues, or 0")
+
+    def share(nodes: np.ndarray) -> np.ndarray:
+        return np.maximum(nodes, 0.0) / (np.maximum(nodes, 0.0) + ridge)
+
+    above = density.mean_of(share)
+    rules = [probe.radau(smallest) or probe.quadrature for probe in density.runs]
+    below = sum(rule.mean_of(share) for rule in rules) / len(rules)
+    half = 0.5 * (above.value - below)
+    error = math.hypot(density.sampling_error(share), half)
+    return Estimate(density.size * (above.value - half), density.size * error, density.products)

@@ -75,6 +75,24 @@ class Lanczos:
         """The Gauss rule of the start vector."""
         return Quadrature(self.ritz, self.weights, self.norm**2, self.products, self.exact)
 
+    def radau(self, end: float) -> Quadrature | None:
+        """The Gauss-Radau rule with one node at `end`, below the spectrum; None where a Ritz value is there already.
+
+        Exact for polynomials of degree up to 2k. For a function whose even derivatives are negative and odd ones
+        positive, such as log(t) or t / (t + ridge), it lies below the mean, and the Gauss rule above. Source: Golub &
+        Meurant (2010), section 6.2.
+
+        Args:
+            end: A number that no eigenvalue is below.
+
+        """
+        gaps = self.ritz - end
+        if self.exact or gaps[0] <= self.rounding:
+            return None
+        added = end + self.betas[-1] ** 2 * float(((self.coordinates[-1] ** 2) / gaps).sum())
+        nodes, coordinates = np.linalg.eigh(tridiagonal(np.append(self.alphas, added), self.betas))
+        return Quadrature(nodes, coordinates[0] ** 2, self.norm**2, self.products, False)
+
     @property
     def smallest(self) -> Extreme:
         """The smallest Ritz value. It is never below the smallest eigenvalue; the interval reaches down to that."""

@@ -16,7 +16,7 @@ Function = Callable[[np.ndarray], np.ndarray]
 class Quadrature:
     """The spectrum of a symmetric A as a vector v sees it: v' f(A) v ~ ||v||^2 sum_j weights[j] f(nodes[j]).
 
-    With k nodes it is exact for polynomials f of degree up to 2k - 1, and for all f if `exact`. Source: Golub &
+    A Gauss rule of k nodes is exact for polynomials f of degree up to 2k - 1, and for all f if `exact`. Source: Golub &
     Meurant, Matrices, Moments and Quadrature (2010), chapter 6.
 
     Attributes:
@@ -52,7 +52,7 @@ class Quadrature:
 
 
 def tridiagonal(alphas: np.ndarray, betas: np.ndarray) -> np.ndarray:
-    """The symmetric matrix with this diagonal, shape (k,), and these first k - 1 entries beside it, shape (k, k)."""
+    """The symmetric matrix with this diagonal, shape (k,), and the first k - 1 entries beside it, shape (k, k)."""
     k = len(alphas)
     matrix = np.zeros((k, k))
     flat = matrix.ravel()

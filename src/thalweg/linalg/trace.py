@@ -136,13 +136,13 @@ def chance_of_missing(freedom: float) -> float:
 
     A quadratic form in few directions is all but a chi-square with `freedom` degrees of freedom: where it comes out
     small, so does the estimate of its spread, and both are wrong together. The factor makes 3 standard errors reach
-    the truth from the quantile of 1%: (1 - q) / (3 sqrt(2 q / freedom)), q being that quantile over its mean. It is
-    above 1 below 19 degrees of freedom, and 19 for one. The quantile is the larger of a lower bound, sharp for few
+    the truth from the quantile of 0.5%: (1 - q) / (3 sqrt(2 q / freedom)), q being that quantile over its mean. It
+    is above 1 up to 40 degrees of freedom, and 38 for one. The quantile is the larger of a lower bound, sharp for few
     degrees (leave out the exponential in the density), and Wilson & Hilferty's cube, right from three on.
     """
-    bound = 2 * math.exp(2 / freedom * (math.log(0.01) + math.lgamma(0.5 * freedom + 1))) / freedom
+    bound = 2 * math.exp(2 / freedom * (math.log(0.005) + math.lgamma(0.5 * freedom + 1))) / freedom
     spread = 2 / (9 * freedom)
-    cube = max(0.0, 1 - spread - 2.326 * math.sqrt(spread)) ** 3
+    cube = max(0.0, 1 - spread - 2.5758 * math.sqrt(spread)) ** 3
     quantile = max(bound, cube)
     return max(1.0, (1 - quantile) / (3 * math.sqrt(2 * quantile / freedom)))
 
