@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from thalweg.report.figures import SECONDS_LABEL, Figure, Spec, base, near, ticks, whole_decades
+from thalweg.report.figures import SECONDS_LABEL, Figure, Key, Spec, base, decades, near, ticks
 from thalweg.report.format import count, finite, seconds, span
 from thalweg.report.record import Record, items, part
 
 _PREDICTED, _CHOSEN, _OBSERVED = "predicted", "predicted, chosen", "observed"
+_LOOKS = {_CHOSEN: ("@predicted", "diamond"), _PREDICTED: ("@quiet", "circle"), _OBSERVED: ("@bound", "cross")}
 
 
 def plan_rows(plan: Record) -> list[Record]:
@@ -63,14 +64,17 @@ def choices(record: Record) -> Figure | None:
                 }
             )
     ends = [value for row in data for value in (row["seconds"], row.get("low"), row.get("high")) if value]
-    domain = whole_decades(min(ends), max(ends))
+    domain = decades(min(ends), max(ends))
     names = [str(row.get("method")) for row in methods]
     said = "; ".join(f"{row['method']} {row['kind']} {row['reads']}" for row in data)
     alt = f"Predicted seconds by method, log scale. {said}."
-    return Figure("plan", "Predicted cost of each method", alt, [], data, {"plan": _form(alt, domain, names, data)})
+    drawn = [kind for kind in _LOOKS if any(row["kind"] == kind for row in data)]
+    keys = [Key(kind, _LOOKS[kind][0], None, _LOOKS[kind][1]) for kind in drawn]
+    forms = {"plan": _form(alt, domain, names, drawn)}
+    return Figure("plan", "Predicted cost of each method", alt, [], data, forms, keys=keys)
 
 
-def _form(alt: str, domain: list[float], names: list[str], data: list[dict[str, Any]]) -> Spec:
+def _form(alt: str, domain: list[float], names: list[str], kinds: list[str]) -> Spec:
     x: Spec = {
         "field": "seconds",
         "type": "quantitative",
@@ -89,11 +93,9 @@ def _form(alt: str, domain: list[float], names: list[str], data: list[dict[str, 
         "sort": names,
         "axis": {"labelLimit": 120, "labelColor": "@ink", "domain": False, "ticks": False, "labelPadding": 8},
     }
-    kinds = [kind for kind in (_CHOSEN, _PREDICTED, _OBSERVED) if any(row["kind"] == kind for row in data)]
-    looks = {_CHOSEN: ("@predicted", "diamond"), _PREDICTED: ("@quiet", "circle"), _OBSERVED: ("@bound", "cross")}
     kind = {"field": "kind", "type": "nominal"}
-    colour = {**kind, "scale": {"domain": kinds, "range": [looks[name][0] for name in kinds]}}
-    shape = {**kind, "scale": {"domain": kinds, "range": [looks[name][1] for name in kinds]}}
+    colour = {**kind, "scale": {"domain": kinds, "range": [_LOOKS[name][0] for name in kinds]}}
+    shape = {**kind, "scale": {"domain": kinds, "range": [_LOOKS[name][1] for name in kinds]}}
     shown = [("method", "method"), ("kind", "what"), ("reads", "time"), ("steps", "steps")]
     tooltip = [{"field": field, "type": "nominal", "title": name} for field, name in shown]
     layers: list[Spec] = [
@@ -118,5 +120,6 @@ def _form(alt: str, domain: list[float], names: list[str], data: list[dict[str, 
         },
     ]
     height = 28 * len(names) + 4
-    spec = base(layers, alt=alt, title="predicted time to the target, log scale", height=height, zoom=[])
-    return {**spec, "config": {**spec["config"], "legend": {**spec["config"]["legend"], "symbolStrokeWidth": 0}}}
+    spec = base(layers, alt=alt, title="time, log scale", height=height, zoom=[])
+    legend = {**spec["config"]["legend"], "symbolStrokeWidth": 0, "direction": "horizontal"}
+    return {**spec, "config": {**spec["config"], "legend": legend}}

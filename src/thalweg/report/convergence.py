@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.report.figures import GAP_LABEL, Figure, Spec, base, decades, near, zoomable
+from thalweg.report.figures import GAP_LABEL, Figure, Key, Spec, base, decades, near, zoomable
 from thalweg.report.format import count, finite, number, seconds, seconds_unit
 from thalweg.report.record import Record, column, items, part, rows, thinned
 
@@ -71,7 +71,16 @@ def convergence(record: Record) -> Figure | None:
         for form, axis in FORMS.items()
         if axis == "step" or any(row[axis] is not None and row[axis] > 0 for row in data)
     }
-    return Figure("convergence", "Convergence", alt, notes, data, forms, _table(observed, predicted))
+    labels = [series.label for series in every]
+    keys = [
+        Key(label, colour, dash, None if label == PREDICTED else shape)
+        for label, (colour, dash, shape) in zip(labels, _styles(labels), strict=True)
+    ]
+    if drawn is not None and any("low" in row for row in data):
+        keys.append(Key("its band", "@predicted", band=True))
+    if revisions:
+        keys.append(Key("change of plan (per step)", "@accent", [2, 2]))
+    return Figure("convergence", "Convergence", alt, notes, data, forms, _table(observed, predicted), keys)
 
 
 def lower_bound(record: Record) -> float | None:
@@ -306,8 +315,8 @@ def _target_layers(target: float, y: Spec) -> list[Spec]:
         },
         {
             "data": data,
-            "mark": {"type": "text", "align": "right", "dy": -7, "color": "@ink", "clip": True, "aria": False},
-            "encoding": {"x": {"value": "width"}, "y": y, "text": {"field": "text", "type": "nominal"}},
+            "mark": {"type": "text", "align": "left", "dx": 4, "dy": -7, "color": "@ink", "clip": True, "aria": False},
+            "encoding": {"x": {"value": 0}, "y": y, "text": {"field": "text", "type": "nominal"}},
         },
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,13 +28,34 @@ LIGHT = {
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 SECONDS_LABEL = (
-    "datum.value >= 60 ? format(datum.value / 60, '~g') + ' min' : datum.value >= 1 ? format(datum.value, '~g') + ' s'"
-    " : datum.value >= 1e-3 ? format(datum.value * 1e3, '~g') + ' ms' : format(datum.value * 1e6, '~g') + ' µs'"
+    "datum.value >= 1 ? format(datum.value, '~g') + ' s'"
+    " : datum.value >= 1e-3 ? format(datum.value * 1e3, '~g') + ' ms'"
+    " : format(datum.value * 1e6, '~g') + ' µs'"
 )
 """How a logarithmic axis of seconds names its ticks."""
 
-GAP_LABEL = "format(datum.value, '.0e')"
+GAP_LABEL = "datum.value == 1 ? '1' : replace(format(datum.value, '.0e'), 'e+', 'e')"
 """How a logarithmic axis of gaps names its ticks: 1e-12."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """One entry of a legend: its words, and the line or marker that they stand for.
+
+    Attributes:
+        label: What it says.
+        colour: One of `NAMES` behind an `@`.
+        dash: Lengths of strokes and gaps; None draws no line.
+        shape: "circle", "square", "diamond" or "cross"; None draws no marker.
+        band: Whether it is an area.
+
+    """
+
+    label: str
+    colour: str
+    dash: list[int] | None = None
+    shape: str | None = None
+    band: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +69,8 @@ class Figure:
         captions: Sentences under it; they hold what the picture cannot say.
         data: The rows drawn, shared by all forms.
         forms: Vega-Lite without its data, by the name of the form ("per step").
+        table: Heads and lines of the figures behind the chart.
+        keys: The legend.
 
     """
 
@@ -58,6 +81,7 @@ class Figure:
     data: list[dict[str, Any]]
     forms: Mapping[str, Spec]
     table: tuple[list[str], list[list[str]]] = field(default_factory=lambda: ([], []))
+    keys: Sequence[Key] = ()
 
     def whole(self, form: str | None = None, colours: Mapping[str, str] = THEMED) -> Spec:
         """One form with its data and its colours.
@@ -137,6 +161,7 @@ def base(layers: list[Spec], *, alt: str, title: str, height: int, zoom: list[st
                 "title": None,
                 "symbolStrokeWidth": 2,
                 "symbolSize": 90,
+                "symbolOpacity": 1,
                 "rowPadding": 3,
                 "offset": 10,
             },

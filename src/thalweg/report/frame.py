@@ -7,13 +7,21 @@ from importlib.resources import files
 from typing import Any
 
 from thalweg.report.bundle import plotting_script
-from thalweg.report.figures import THEMED, Figure, coloured
-from thalweg.report.markup import Markup, json_text, tag, trusted
+from thalweg.report.figures import THEMED, Figure, Key, Spec, coloured
+from thalweg.report.markup import Markup, join, json_text, tag, trusted
 
 # The browser itself refuses every request, whatever the scripts do; Vega compiles its expressions, hence the eval.
 _POLICY = "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data:"
 
 _ZOOMS = (("+", "Zoom in", "0.6"), ("−", "Zoom out", "1.6667"), ("Reset", "Reset zoom", "0"))
+
+
+_SHAPES = {
+    "circle": "M10 7a4 4 0 1 0 8 0a4 4 0 1 0 -8 0Z",
+    "square": "M10.5 3.5h7v7h-7Z",
+    "diamond": "M14 2l5 5l-5 5l-5 -5Z",
+    "cross": "M12.5 2h3v3.5h3.5v3h-3.5v3.5h-3v-3.5h-3.5v-3h3.5Z",
+}
 
 
 def document(title: str, body: Sequence[Markup | None], figures: Sequence[Figure], record: Any = None) -> str:
@@ -29,7 +37,7 @@ def document(title: str, body: Sequence[Markup | None], figures: Sequence[Figure
     drawn = {
         figure.name: {
             "data": figure.data,
-            "forms": {form: coloured(spec, THEMED) for form, spec in figure.forms.items()},
+            "forms": {form: coloured(_without_legend(spec), THEMED) for form, spec in figure.forms.items()},
         }
         for figure in figures
     }
@@ -88,15 +96,35 @@ def drawing(figure: Figure, heading: str = "") -> Markup:
     heads, lines = figure.table
     behind = plain_table(heads, lines, f"{figure.title}: the figures") if lines else None
     hint = "Drag to pan; Ctrl with the wheel, or pinch, to zoom." if zoomed and not heading else None
-    captions = " ".join([*figure.captions, *([hint] if hint else [])])
+    captions = join(" ".join([*figure.captions, ""]), tag("span", hint, class_="screen") if hint else None)
     return tag(
         "figure",
         tag(heading, figure.title) if heading else None,
         tag("div", switch, tag("div", *buttons), class_="bar") if zoomed else None,
+        tag("ul", *(_key(key) for key in figure.keys), class_="keys") if figure.keys else None,
         tag("div", silent, class_="chart", id=f"chart-{figure.name}", role="img", aria_label=figure.alt),
         tag("figcaption", captions) if captions else None,
         tag("details", tag("summary", "The figures as a table"), behind) if behind else None,
     )
+
+
+def _key(key: Key) -> Markup:
+    """A legend's entry, drawn as the chart draws it; in HTML it wraps on a phone and takes no room from the chart."""
+    colour = f"var(--{key.colour[1:]})"
+    marks = []
+    if key.band:
+        marks.append(tag("rect", x="1", y="2", width="26", height="10", fill=colour, fill_opacity="0.25"))
+    if key.dash is not None:
+        dash = " ".join(map(str, key.dash))
+        marks.append(tag("path", d="M1 7H27", stroke=colour, stroke_width="2", stroke_dasharray=dash, fill="none"))
+    if key.shape is not None:
+        marks.append(tag("path", d=_SHAPES[key.shape], fill=colour))
+    swatch = tag("svg", *marks, width="28", height="14", viewBox="0 0 28 14", aria_hidden="true")
+    return tag("li", swatch, tag("span", key.label))
+
+
+def _without_legend(spec: Spec) -> Spec:
+    return {**spec, "config": {**spec["config"], "legend": {"disable": True}}}
 
 
 def plain_table(heads: Sequence[str], lines: Sequence[Sequence[str]], label: str) -> Markup:

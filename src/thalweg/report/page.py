@@ -287,7 +287,7 @@ def _notes(record: Record) -> Markup | None:
 
 def _record(thinner: str) -> Markup:
     link = tag("a", "Download it as JSON", id="download", href="#record", download="record.json")
-    download = tag("span", " ", link, ".", class_="download")
+    download = tag("span", " ", link, ".", class_="screen")
     return _section(
         "Record",
         tag("p", "This page holds the whole record of the run. ", thinner, download),

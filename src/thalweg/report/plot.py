@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,7 @@ class Plot:
     def _page(self) -> str:
         first = {self.form: self.figure.forms[self.form]}
         forms = {**first, **{name: spec for name, spec in self.figure.forms.items() if name != self.form}}
-        figure = Figure(
-            self.figure.name, self.figure.title, self.figure.alt, self.figure.captions, self.figure.data, forms
-        )
+        figure = replace(self.figure, forms=forms)
         return document(figure.title, [drawing(figure)], [figure])
 
     def _repr_html_(self) -> str:

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.report.figures import Figure, Spec, base, near, whole_decades, zoomable
+from thalweg.report.figures import Figure, Spec, base, near, ticks, whole_decades, zoomable
 from thalweg.report.format import number, percent
 from thalweg.report.record import Record, column, part
 
 MOST_BINS = 36
 _TITLES = {"raw": "Features as given", "scaled": "After scaling"}
-_LABEL = "format(datum.value, abs(log(datum.value) / LN10) > 3.5 ? '.0e' : '~g')"
+_LABEL = "replace(format(datum.value, abs(log(datum.value) / LN10) > 3.5 ? '.0e' : '~g'), 'e+', 'e')"
 
 
 def spectra(record: Record) -> list[Figure]:
@@ -86,26 +86,26 @@ def _figure(
     if how:
         captions.append(f"How: {how}.")
     alt = f"Histogram of the Hessian's eigenvalues on a log axis, {_TITLES[name].lower()}. {captions[0]}"
-    ticks = [{"value": float(f"{value:.6g}")} for value in values[curved]]
-    form = _form(alt, domain, most, ticks)
+    rug = [{"value": float(f"{value:.6g}")} for value in values[curved]]
+    form = _form(alt, domain, most, rug)
     table = (["eigenvalues", "share"], [[row["range"], row["reads"]] for row in bins])
     return Figure(f"spectrum-{name}", _TITLES[name], alt, captions, bins, {"spectrum": form}, table)
 
 
-def _form(alt: str, domain: list[float], most: float, ticks: list[dict[str, float]]) -> Spec:
+def _form(alt: str, domain: list[float], most: float, rug: list[dict[str, float]]) -> Spec:
     scale = {"type": "log", "domain": domain, "nice": False}
     axis = {
         "grid": False,
         "labelExpr": _LABEL,
-        "tickCount": {"expr": "max(2, min(10, width / 70))"},
+        "values": ticks(domain),
     }
     x: Spec = {"field": "low", "type": "quantitative", "title": "eigenvalue, log scale", "scale": scale, "axis": axis}
     y: Spec = {
         "field": "share",
         "type": "quantitative",
         "title": None,
-        "scale": {"domain": [0, 1.05 * most], "nice": False},
-        "axis": {"format": ".0%" if most > 0.1 else ".1%", "tickCount": 4, "grid": True},
+        "scale": {"domain": [0, 1.2 * most], "nice": False},
+        "axis": {"format": "~%", "tickCount": 4, "grid": True},
     }
     tooltip = [{"field": "range", "type": "nominal", "title": "eigenvalues"}]
     tooltip.append({"field": "reads", "type": "nominal", "title": "share"})
@@ -123,7 +123,7 @@ def _form(alt: str, domain: list[float], most: float, ticks: list[dict[str, floa
             "encoding": {"x": x, "x2": {"field": "high"}, "y": y, "y2": {"datum": 0}, "tooltip": tooltip},
         },
         {
-            "data": {"values": ticks},
+            "data": {"values": rug},
             "mark": {
                 "type": "tick",
                 "orient": "vertical",
@@ -131,10 +131,9 @@ def _form(alt: str, domain: list[float], most: float, ticks: list[dict[str, floa
                 "size": 9,
                 "thickness": 1,
                 "clip": True,
-                "yOffset": -4,
                 "aria": False,
             },
-            "encoding": {"x": {**x, "field": "value"}, "y": {"value": "height"}},
+            "encoding": {"x": {**x, "field": "value"}, "y": {"value": 5}},
         },
         {
             "mark": {"type": "point", "opacity": 0, "aria": False},
