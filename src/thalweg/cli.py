@@ -25,67 +25,123 @@ app = typer.Typer(
 PROGRESS_INTERVAL = 0.5
 
 
-@app.callback()
-def _root() -> None:
-    """Keep ``fit`` a subcommand while it is the only one."""
+Data = Annotated[str, typer.Argument(help="A file (CSV, Parquet, LIBSVM, .npz, .npy) or a built-in set.")]
+Column = Annotated[str | None, typer.Option("--target", help="Target column. Default: the last.")]
+LossName = Annotated[str | None, typer.Option("--loss", help="Name of a loss; 'list' names them. Default: inferred.")]
+Ridge = Annotated[float | None, typer.Option("--l2", help="Ridge weight. Default: 1/n.")]
+Tolerance = Annotated[float | None, typer.Option("--tol", help="Target for f - f*. Default: 1e-8 f(0).")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of the held-out split and of rehearsals.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON record to stdout.")]
 
 
 @app.command()
 def fit(
-    data: Annotated[str, typer.Argument(help="A file (CSV, Parquet, LIBSVM, .npz, .npy) or a built-in set.")],
-    target: Annotated[str | None, typer.Option(help="Target column. Default: the last.")] = None,
-    loss: Annotated[str | None, typer.Option(help="Name of a loss; 'list' names them. Default: inferred.")] = None,
-    l2: Annotated[float | None, typer.Option(help="Ridge weight. Default: 1/n.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the held-out split.")] = 0,
+    data: Data,
+    target: Column = None,
+    loss: LossName = None,
+    l2: Ridge = None,
+    tol: Tolerance = None,
+    method: Annotated[str | None, typer.Option(help="Overrule the plan: a method's name.")] = None,
+    seed: Seed = 0,
     out: Annotated[Path, typer.Option(help="Folder that receives the run folder.")] = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON record to stdout.")] = False,
+    as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
 ) -> None:
-    """Fit a linear model to a table and certify how far it is from the best one."""
+    """Fit a linear model to a table, certify how far it is from the best one, and report."""
+    from thalweg.core.parallel import one_blas_thread
     from thalweg.core.random import generator
     from thalweg.data import load_table
-    from thalweg.planning import RunFolder, held_out_score, prepare, solve, summary
+    from thalweg.planning import RunFolder, fit_record, held_out_score, look, prepare, solve
+    from thalweg.planning.run import find_method
+    from thalweg.report import report
 
-    progress = _Progress(quiet)
-    prepared = prepare(load_table(data, target), loss=loss, l2=l2)
     generator(seed)
-    problem = prepared.problem
-    with RunFolder(out, prepared.table.name) as folder:
-        progress.say(f"{prepared.table.name}: {problem.n} rows x {problem.d} features, {problem.loss.name} loss")
-        fitted = solve(prepared, listen=progress.listen)
+    if method is not None:
+        find_method(method)
+    prepared = prepare(load_table(data, target), loss=loss, l2=l2)
+    name, problem = prepared.table.name, prepared.problem
+    progress, page = _Progress(quiet), _Page(name, show=not as_json)
+    with RunFolder(out, name) as folder:
+        page.add(name, f"{problem.n} rows x {problem.d} features, {problem.loss.name} loss, l2 = {problem.l2:.3g}")
+        page.add("notes", *prepared.notes)
+        with one_blas_thread():
+            outlook = look(problem, tol, seed)
+        page.add("diagnosis", *str(outlook.diagnosis).splitlines())
+        page.add("plan", *str(outlook.plan).splitlines())
+        fitted = solve(prepared, tol=tol, method=method, seed=seed, prospect=outlook.prospect, listen=progress.listen)
+        fitted.__dict__["diagnosis"] = outlook.diagnosis
         held_out = held_out_score(prepared, fitted, seed) if fitted.status.success else None
-        record = summary(fitted, held_out, command=sys.argv, seed=seed, data=prepared.table.name)
+        record = fit_record(fitted, held_out, command=sys.argv, seed=seed, name=name)
         folder.write(fitted, record)
+        written = report(record, folder.path / "report.html")
+    page.add("solve", f"{fitted.method}: {fitted.cost}", f"f(0) = {fitted.start_value:.6g}, f = {fitted.value:.10g}")
+    page.add("certificate", str(fitted.certificate))
+    page.add("status", f"{fitted.status.label}: {fitted.status.remedy}")
+    page.add("verdict", *record["verdict"][1:])
+    page.add("report", str(written))
     if as_json:
         print(json.dumps({**record, "folder": str(folder.path)}))
-    else:
-        print(_page(prepared.table.name, record, fitted, held_out, folder.path))
     if fitted.status.label == "interrupted":
         raise typer.Exit(130)
     raise typer.Exit(0 if fitted.status.success else 1)
 
 
-def _page(name: str, record: dict, fitted: object, held_out: object, folder: Path) -> str:
-    """What ``fit`` prints: one block a question, the label in the first column."""
-    from thalweg.planning import Fit
+@app.command()
+def plan(
+    data: Data,
+    target: Column = None,
+    loss: LossName = None,
+    l2: Ridge = None,
+    tol: Tolerance = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Predict steps, seconds and bytes of every method for a table, and rank them."""
+    from thalweg.data import load_table
+    from thalweg.planning import plan as make
+    from thalweg.planning import prepare
 
-    assert isinstance(fitted, Fit)
-    problem = fitted.problem
-    blocks = {
-        name: [f"{problem.n} rows x {problem.d} features, {fitted.loss} loss, l2 = {fitted.l2:.3g}"],
-        "notes": list(fitted.notes),
-        "solve": [f"{fitted.method}: {fitted.cost}", f"f(0) = {fitted.start_value:.6g}, f = {fitted.value:.10g}"],
-        "certificate": [str(fitted.certificate)],
-        "status": [f"{fitted.status.label}: {fitted.status.remedy}"],
-        "score": [str(held_out)] if held_out is not None else [],
-        "run": [str(folder)],
-    }
-    width = max(14, len(name) + 2)
-    lines = []
-    for label, texts in blocks.items():
-        for index, text in enumerate(texts):
-            lines.append(f"{label if index == 0 else '':<{width}}{text}")
-    return "\n".join(lines)
+    found = make(prepare(load_table(data, target), loss=loss, l2=l2).problem, tol=tol, seed=seed)
+    print(json.dumps(found.record()) if as_json else found)
+
+
+@app.command()
+def diagnose(
+    data: Data,
+    target: Column = None,
+    loss: LossName = None,
+    l2: Ridge = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Measure L, mu, kappa, gradient noise and spectrum of a table's learning problem."""
+    from thalweg.data import load_table
+    from thalweg.planning import diagnose as measure
+    from thalweg.planning import prepare
+
+    found = measure(prepare(load_table(data, target), loss=loss, l2=l2).problem, seed=seed)
+    print(json.dumps(found.record()) if as_json else found)
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
+    """Write the report of a saved run again."""
+    from thalweg.report import report as write
+
+    print(write(run / "run.json", run / "report.html"))
+
+
+class _Page:
+    """What ``fit`` prints, block by block as it becomes known: the label in the first column."""
+
+    def __init__(self, name: str, show: bool) -> None:
+        self.width = max(14, len(name) + 2)
+        self.show = show
+
+    def add(self, label: str, *texts: str) -> None:
+        """Print one block."""
+        for index, text in enumerate(texts if self.show else ()):
+            print(f"{label if index == 0 else '':<{self.width}}{text}", flush=True)
 
 
 class _Progress:

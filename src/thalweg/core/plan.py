@@ -9,6 +9,9 @@ import numpy as np
 
 from thalweg.core.records import Constants
 
+#: Points of a spectrum that a record keeps.
+MAX_POINTS = 400
+
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
@@ -29,6 +32,20 @@ class Spectrum:
         """The eigenvalue below which a share of the spectrum lies."""
         index = int(np.searchsorted(np.cumsum(self.weights), share))
         return float(self.eigenvalues[min(index, len(self.eigenvalues) - 1)])
+
+    def record(self) -> dict[str, Any]:
+        """At most ``MAX_POINTS`` points as JSON can hold them: neighbours are merged."""
+        values, weights = self.eigenvalues, self.weights
+        if len(values) > MAX_POINTS:
+            groups = np.array_split(np.arange(len(values)), MAX_POINTS)
+            merged = np.array([weights[group].sum() for group in groups])
+            values = np.array([weights[group] @ values[group] for group in groups]) / merged
+            weights = merged
+        return {
+            "eigenvalues": [number(value) for value in values],
+            "weights": [number(value) for value in weights],
+            "how": self.how,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +72,24 @@ class Diagnosis:
         lines = [f"{name:<20}{self.constants[name]}" for name in shown if name in self.constants]
         lines.append(f"{'spent':<20}{1e3 * self.seconds:.1f} ms, {self.passes:.0f} passes over the data")
         return "\n".join(lines)
+
+    def record(self) -> dict[str, Any]:
+        """The constants and their cost as JSON can hold them."""
+        return {
+            "constants": {
+                name: {
+                    "value": number(constant.value),
+                    "how": constant.how,
+                    "where": constant.where,
+                    "low": number(constant.interval[0]),
+                    "high": number(constant.interval[1]),
+                    "seconds": constant.seconds,
+                }
+                for name, constant in self.constants.items()
+            },
+            "spectrum": {"raw": self.raw.record(), "scaled": self.scaled.record()},
+            "diagnosis_seconds": self.seconds,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +181,7 @@ class Plan:
     def record(self) -> dict[str, Any]:
         """The plan as JSON can hold it."""
         return {
-            "target": _number(self.target),
+            "target": number(self.target),
             "made": self.made,
             "planning_seconds": self.seconds,
             "chosen": self.chosen,
@@ -154,14 +189,14 @@ class Plan:
             "rows": [
                 {
                     "method": row.method,
-                    "steps": _number(row.steps),
-                    "steps_low": _number(row.steps_interval[0]),
-                    "steps_high": _number(row.steps_interval[1]),
-                    "seconds": _number(row.seconds),
-                    "seconds_low": _number(row.seconds_interval[0]),
-                    "seconds_high": _number(row.seconds_interval[1]),
-                    "passes": _number(row.passes),
-                    "bytes": _number(row.bytes),
+                    "steps": number(row.steps),
+                    "steps_low": number(row.steps_interval[0]),
+                    "steps_high": number(row.steps_interval[1]),
+                    "seconds": number(row.seconds),
+                    "seconds_low": number(row.seconds_interval[0]),
+                    "seconds_high": number(row.seconds_interval[1]),
+                    "passes": number(row.passes),
+                    "bytes": number(row.bytes),
                     "basis": row.basis,
                     "why": row.why,
                     "chosen": row.method == self.chosen,
@@ -174,7 +209,8 @@ class Plan:
         }
 
 
-def _number(value: float) -> float | None:
+def number(value: float) -> float | None:
+    """The value, or None where JSON has none for it (nan, infinity)."""
     return float(value) if np.isfinite(value) else None
 
 

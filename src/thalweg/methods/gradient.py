@@ -183,7 +183,10 @@ class Nesterov:
         return replace(state, memory={**state.memory, "t": 1.0, "reference": point.value, "best": point, "idle": 0})
 
     def step(self, state: State) -> State:
-        """One step. A restart that finds f no lower than the one before, or no new best, means alpha > 1/L: it is halved."""
+        """One step.
+
+        A restart that finds f no lower than the one before, or no new best for long, means alpha > 1/L: it is halved.
+        """
         memory = dict(state.memory)
         point, passes = state.point, 0.0
         for _ in range(MAX_HALVINGS):

@@ -37,8 +37,9 @@ def advance(state: State, first: float = 1.0, curvature: float = 0.5) -> tuple[A
 class Newton:
     """Damped Newton: H d = -g by Cholesky, a shifted factor where H is not positive definite.
 
-    A factor serves several steps, and ``first_solver`` may bring one from elsewhere: as long as conjugate gradients on the new Hessian, preconditioned by the old factor,
-    reach a residual of ``forcing`` in a few products that cost less than ``share`` of a new Hessian, none is formed.
+    A factor serves several steps, and ``first_solver`` may bring one from elsewhere: as long as conjugate gradients on
+    the new Hessian, preconditioned by the old factor, reach a residual of ``forcing`` in a few products that cost less
+    than ``share`` of a new Hessian, none is formed.
 
     Rate: quadratic once ||x - x*|| < 2 mu / (3 M). Source: Boyd and Vandenberghe, Convex Optimization (2004), 9.5.
     """

@@ -1,6 +1,23 @@
 """The one place that chooses: which loss, which method, and how to carry it through."""
 
+from thalweg.planning.ahead import Outlook, diagnose, look, plan
 from thalweg.planning.fitting import Fit, HeldOut, Prepared, fit, held_out_score, prepare, solve
-from thalweg.planning.save import RunFolder, summary
+from thalweg.planning.rank import Prospect
+from thalweg.planning.record import RunFolder, fit_record
 
-__all__ = ["Fit", "HeldOut", "Prepared", "RunFolder", "fit", "held_out_score", "prepare", "solve", "summary"]
+__all__ = [
+    "Fit",
+    "HeldOut",
+    "Outlook",
+    "Prepared",
+    "Prospect",
+    "RunFolder",
+    "diagnose",
+    "fit",
+    "fit_record",
+    "held_out_score",
+    "look",
+    "plan",
+    "prepare",
+    "solve",
+]

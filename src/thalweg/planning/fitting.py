@@ -15,7 +15,15 @@ from thalweg.core.plan import Diagnosis, Plan
 from thalweg.core.records import Certificate, Cost, Solution, Status, Trace
 from thalweg.data import Table, encode_target, load_table, split_rows
 from thalweg.methods import Method
-from thalweg.planning.plan import MAX_DENSE_PARAMETERS, Prospect, make_plan, sure_plan, warm_newton
+from thalweg.planning.rank import (
+    MAX_DENSE_PARAMETERS,
+    MAX_QUICK_PARAMETERS,
+    Prospect,
+    make_plan,
+    sure_plan,
+    typical_plan,
+    warm_newton,
+)
 from thalweg.planning.run import Listener, find_method, run
 from thalweg.problems import (
     ChangedProblem,
@@ -33,8 +41,10 @@ from thalweg.theory import diagnose
 RELATIVE_TARGET = 1e-8
 #: Steps allowed unless the caller says otherwise: first-order methods may need many cheap ones.
 MAX_STEPS = 1_000_000
-#: Methods that a fit weighs before it starts; the others are priced when the plan is looked at.
-CONTENDERS = ("newton", "newton-cg", "l-bfgs")
+#: The reason of a plan whose method the caller named.
+ASKED = "asked for by name"
+#: Methods that run without constants: asking for one by name needs no rehearsal.
+UNTUNED = ("newton", "newton-cg", "l-bfgs")
 
 
 @dataclass(frozen=True)
@@ -112,7 +122,10 @@ class Fit:
         if set(known) >= {row.method for row in full.predictions}:
             return made
         rows = tuple(
-            replace(known[row.method], seconds=row.seconds) if row.method in known else row for row in full.predictions
+            replace(row, steps=old.steps, steps_interval=old.steps_interval, basis=old.basis, why=old.why)
+            if (old := known.get(row.method)) is not None
+            else row
+            for row in full.predictions
         )
         return replace(full, predictions=rows, chosen=made.chosen, reason=made.reason, revisions=made.revisions)
 
@@ -160,6 +173,17 @@ class Fit:
     def direction(self) -> np.ndarray | None:
         """For separable data, the direction along which the loss keeps falling; laid out like x."""
         return self.solution.direction
+
+    def record(self) -> dict[str, Any]:
+        """Everything about this fit as JSON can hold it, for ``tw.report`` and ``tw.plot``."""
+        from thalweg.planning.record import fit_record  # the record is written from a finished fit
+
+        return fit_record(self)
+
+    def _repr_html_(self) -> str:
+        from thalweg.report import solution_html
+
+        return solution_html(self.record())
 
     def __str__(self) -> str:
         return f"{self.loss} loss, l2 = {self.l2:.3g}: {self.solution}"
@@ -326,7 +350,7 @@ def solve(
     if prospect is None:
         prospect = look_ahead(changed, wanted, seed) if method is None else overruled(changed, wanted, method, seed)
     elif method is not None:
-        plan = replace(prospect.plan, chosen=find_method(method).name, reason="asked for by name")
+        plan = replace(prospect.plan, chosen=find_method(method).name, reason=ASKED)
         prospect = replace(prospect, plan=plan)
     plan, chosen = prospect.plan, prospect
     start = np.zeros(changed.size)
@@ -374,11 +398,11 @@ def _in_user_units(problem: FiniteSum, change: Standardizing, solution: Solution
 def overruled(problem: ChangedProblem, target: float, name: str, seed: int) -> Prospect:
     """A plan for a method that was asked for by name; only methods that need constants cost a rehearsal."""
     find_method(name)
-    if name in CONTENDERS:
-        plan = Plan(target, (), name, "asked for by name", 0.0)
+    if name in UNTUNED:
+        plan = Plan(target, (), name, ASKED, 0.0)
         return Prospect(plan, None, 1.0, 1.0, problem.base.constant_curvature)
     prospect = make_plan(problem, target, seed=seed)
-    return replace(prospect, plan=replace(prospect.plan, chosen=name, reason="asked for by name"))
+    return replace(prospect, plan=replace(prospect.plan, chosen=name, reason=ASKED))
 
 
 def look_ahead(problem: ChangedProblem, target: float, seed: int) -> Prospect:
@@ -386,7 +410,9 @@ def look_ahead(problem: ChangedProblem, target: float, seed: int) -> Prospect:
     sure = sure_plan(problem.base, target)
     if sure is not None:
         return Prospect(sure, None, 1.0, 1.0, problem.base.constant_curvature)
-    return make_plan(problem, target, seed=seed, methods=CONTENDERS)
+    if problem.size > MAX_QUICK_PARAMETERS:
+        return Prospect(typical_plan(problem.base, target), None, 1.0, 1.0, problem.base.constant_curvature)
+    return make_plan(problem, target, seed=seed, quick=True)
 
 
 def held_out_score(prepared: Prepared, fitted: Fit, seed: int, share: float = 0.2) -> HeldOut | None:

@@ -95,7 +95,7 @@ def _step_seconds(name: str) -> float:
     """Seconds a step on a problem of 40 rows and 3 features."""
     rng = np.random.default_rng(1)
     X = rng.normal(size=(40, 3))
-    y = np.sign(X[:, 0] + rng.logistic(size=40))
+    y = np.sign(X[:, 0] + rng.normal(size=40))
     problem = FiniteSum(X, y, default_loss("two classes"), 1e-4)
     changed = ChangedProblem(problem, Standardizing(problem))
     method = METHODS[name]

@@ -2,7 +2,7 @@
 
 The standardising map moves each feature's mean into the intercept, divides it so that the Hessian at the start has a
 unit diagonal, penalty included, and leaves constant columns out (their optimal coefficient is zero, since the free
-intercept does their work at no penalty). Dividing by the spread alone would let the penalty of a small feature dominate:
+intercept does their work at no penalty). Dividing by the spread alone lets the penalty of a small feature dominate:
 on breast_cancer it takes L-BFGS 6,357 steps instead of tens.
 """
 
@@ -20,7 +20,7 @@ from thalweg.problems.finite_sum import FiniteSum, FiniteSumLine, FiniteSumPoint
 
 
 class Standardizing:
-    """T of a finite sum: coefficients w = v / sqrt(h spread^2 + l2) on varying columns, intercept b = c/sqrt(h) - mean'w.
+    """T of a finite sum: coefficients w = v / sqrt(h spread^2 + l2) on varying columns, b = c/sqrt(h) - mean'w.
 
     h is the mean second derivative of the loss at zero.
 
@@ -79,6 +79,8 @@ class Standardizing:
         if len(kept) < self.problem.d:
             index = np.append(kept, self.problem.d) if self.problem.intercept else kept
             blocks = blocks[:, index[:, None], index]
+        else:
+            blocks = blocks.copy()
         d = len(kept)
         if self.problem.intercept:
             # Moving each feature's mean into the intercept subtracts mean times the intercept's row and column.
@@ -139,7 +141,7 @@ class ChangedPoint:
     def hessian(self) -> np.ndarray:
         """T' H T, with the multiple of shared directions that ``assemble`` describes."""
         change = self.problem.change
-        blocks = change.transform_blocks(self.base.class_blocks())
+        blocks = change.transform_blocks(self.base.class_blocks)
         return assemble(self.problem.base, blocks, self.problem.l2 * change.scale**2)
 
     @property

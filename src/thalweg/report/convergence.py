@@ -57,8 +57,8 @@ def convergence(record: Record) -> Figure | None:
     data, low_points = _points(every, floor, length)
     if low_points:
         notes.append(
-            f"{low_points} {'point' if low_points == 1 else 'points'} at or below rounding error"
-            f" drawn at the floor of {number(floor, 3)}, since a log axis has no zero."
+            f"At {low_points} {'step' if low_points == 1 else 'steps'} a point at or below rounding error"
+            f" is drawn at the floor of {number(floor, 3)}, since a log axis has no zero."
         )
     if predicted is not None and np.isnan(predicted.passes).all():
         notes.append("The prediction counts steps and seconds; per pass there is none.")
@@ -177,14 +177,15 @@ def _range(observed: Sequence[Series], predicted: Series | None, target: float |
 
 
 def _points(every: Sequence[Series], floor: float, length: float) -> tuple[list[dict[str, Any]], int]:
-    """One row a point, in the units of the axes; and how many observed points were lifted to the floor."""
+    """One row a point, in the units of the axes; and at how many steps a point was lifted to the floor."""
     data: list[dict[str, Any]] = []
-    lifted = 0
+    lifted: set[int] = set()
     for series in every:
         finite_rows = np.flatnonzero(np.isfinite(series.gap))
-        lifted += 0 if series.low is not None else int((series.gap[finite_rows] < floor).sum())
+        if series.low is None:
+            lifted |= set(finite_rows[series.gap[finite_rows] < floor].tolist())
         kept = finite_rows[thinned(len(finite_rows), MOST_POINTS)]
-        markers = set(thinned(len(kept), MOST_MARKERS).tolist())
+        markers = set(np.linspace(0, len(kept) - 1, min(len(kept), MOST_MARKERS)).round().astype(int).tolist())
         for order, index in enumerate(kept.tolist()):
             gap = float(series.gap[index])
             row: dict[str, Any] = {
@@ -204,7 +205,7 @@ def _points(every: Sequence[Series], floor: float, length: float) -> tuple[list[
             elif order in markers:
                 row["mark"] = 1
             data.append(row)
-    return data, lifted
+    return data, len(lifted)
 
 
 def _form(
@@ -227,7 +228,7 @@ def _form(
         "axis": {
             "grid": False,
             "tickCount": {"expr": "max(2, min(10, width / 80))"},
-            "tickMinStep": 1 if axis == "step" else 0,
+            **({"values": list(range(int(end) + 1))} if axis == "step" and end <= 10 else {}),
         },
     }
     y: Spec = {
@@ -257,7 +258,14 @@ def _form(
         layers.append(
             {
                 "data": {"values": [{"step": step} for step in revisions]},
-                "mark": {"type": "rule", "color": "@accent", "strokeDash": [2, 2], "clip": True, "aria": False},
+                "mark": {
+                    "type": "rule",
+                    "color": "@accent",
+                    "strokeDash": [2, 2],
+                    "strokeWidth": 1.5,
+                    "clip": True,
+                    "aria": False,
+                },
                 "encoding": {"x": x},
             }
         )

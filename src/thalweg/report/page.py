@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from thalweg.core.errors import InputError
+from thalweg.core.records import Status
 from thalweg.report.bundle import write_whole
 from thalweg.report.choices import choices
 from thalweg.report.convergence import convergence
@@ -28,8 +29,11 @@ from thalweg.report.tables import (
     revision_sentences,
 )
 
-MOST_RECORD_BYTES = 1_000_000
+MOST_RECORD_BYTES = 700_000
 """Past this the embedded trace is thinned, so that the page stays under 2 MB; it says so."""
+
+
+_GOOD = {status.label for status in Status if status.success}
 
 
 def report(record: Any, path: str | Path) -> Path:
@@ -80,18 +84,21 @@ def page(record: Record) -> str:
 
 
 def embeddable(record: Record) -> tuple[Record, str]:
-    """The record as the page holds it, and a sentence if its trace had to be thinned to fit."""
-    if len(json_text(record)) <= MOST_RECORD_BYTES:
+    """The record as the page holds it, and a sentence if its columns had to be thinned to fit."""
+    if len(json_text(record).encode()) <= MOST_RECORD_BYTES:
         return record, ""
-    trace = part(record, "trace")
-    length = rows(trace)
-    keep = thinned(length, 1000).tolist()
-    shorter = {
+    length = rows(part(record, "trace"))
+    shorter = {name: _thinned(part(record, name)) for name in ("trace", "predicted") if part(record, name)}
+    said = f"Its trace holds {rows(shorter.get('trace', {})):,} of the run's {length:,} rows; all are in trace.csv."
+    return {**record, **shorter}, said
+
+
+def _thinned(table: Record) -> Record:
+    keep = thinned(rows(table), 1000).tolist()
+    return {
         name: [values[k] for k in keep if k < len(values)] if isinstance(values, list) else values
-        for name, values in trace.items()
+        for name, values in table.items()
     }
-    said = f"Its trace holds {len(keep):,} of the run's {length:,} rows; all are in trace.csv of the run folder."
-    return {**record, "trace": shorter}, said
 
 
 def _header(record: Record) -> Markup:
@@ -122,16 +129,17 @@ def _subject(record: Record) -> str:
 def _verdict(record: Record) -> Markup | None:
     """The verdict in sentences; where the record brings none, the status and the certificate speak."""
     status = record.get("status")
+    success = record.get("success")
+    good = success if isinstance(success, bool) else status is None or status in _GOOD
     said = [str(sentence) for sentence in items(record, "verdict") if str(sentence).strip()]
     if not said and status:
         said = [f"{str(status).capitalize()} after {cost(record)}: {certificate(part(record, 'certificate'))}."]
     remedy = str(record.get("remedy") or "")
-    if status and remedy and not any(remedy in sentence for sentence in said) and not record.get("success"):
+    if status and remedy and not any(remedy in sentence for sentence in said) and not good:
         said.append(f"What to do: {remedy}.")
     said += revision_sentences(part(record, "plan"))
     if not said:
         return None
-    good = record.get("success", True)
     badge = tag("p", f"{'✓' if good else '!'} {status}", class_="badge") if status else None
     sentences = [tag("p", sentence) for sentence in said]
     return tag("section", badge, *sentences, class_="verdict" if good else "verdict failed", aria_label="Verdict")

@@ -16,6 +16,7 @@ from thalweg.core.plan import Diagnosis, Spectrum
 from thalweg.core.records import Constant, Constants
 from thalweg.linalg import lanczos
 from thalweg.problems import ChangedProblem, FiniteSum, Standardizing
+from thalweg.problems.change import ChangedPoint
 
 #: Parameters up to which a Hessian is formed and diagonalised.
 MAX_DENSE = 400
@@ -57,7 +58,7 @@ def diagnose(problem: FiniteSum, seed: int = 0, at: np.ndarray | None = None) ->
     clock = _Clock()
     raw = _ends(point, problem.size, seed, f"the Hessian {where}, in the user's variables")
     raw_seconds = clock.lap()
-    scaled_point = changed.at(changed.change.inverse(x))
+    scaled_point = ChangedPoint(changed, changed.change.inverse(x), point)  # what was computed at x serves twice
     scaled = _ends(scaled_point, changed.size, seed, f"the Hessian {where}, in the methods' variables")
     scaled_seconds = clock.lap()
     how = "measured: eigenvalues" if problem.size <= MAX_DENSE else f"measured: {raw.products} Lanczos steps"
@@ -142,7 +143,15 @@ def _ratio(ends: _Ends, how: str, where: str, seconds: float) -> Constant:
 def _ends(point: Any, size: int, seed: int, how: str) -> _Ends:
     """Both ends of the spectrum of a point's Hessian."""
     if size <= MAX_DENSE:
-        values = np.linalg.eigvalsh(point.hessian)
+        matrix = point.hessian
+        base = getattr(point.problem, "base", point.problem)
+        if base.invariant:
+            # Moving all classes together changes no prediction: such directions are no part of the question.
+            apart = _apart(base.classes, size // base.classes, int(base.intercept))
+            matrix = apart.T @ matrix @ apart
+            how += ", on directions that tell classes apart"
+        values = np.linalg.eigvalsh(matrix)
+        size = len(values)
         # Backward stability: each computed eigenvalue is within a few rounding units of the largest of a true one.
         slack = 4 * size * np.finfo(float).eps * float(np.abs(values).max(initial=0.0))
         spectrum = Spectrum(values, np.full(size, 1.0 / size), how)
@@ -150,6 +159,19 @@ def _ends(point: Any, size: int, seed: int, how: str) -> _Ends:
         passes = int(np.ceil(point.hessian_passes / 2))
         return _Ends(low, (low - slack, low + slack), high, (high - slack, high + slack), spectrum, passes)
     return _lanczos_ends(point.hvp, size, seed, how)
+
+
+def _apart(classes: int, block: int, free: int) -> np.ndarray:
+    """An orthonormal basis of the parameters that differ between classes, in the layout of x."""
+    contrast = np.linalg.svd(np.ones((1, classes)))[2][1:].T  # (classes, classes - 1), columns summing to zero
+    coefficients = np.kron(contrast, np.eye(block - free))
+    if not free:
+        return coefficients
+    rows, columns = coefficients.shape
+    basis = np.zeros((rows + classes, columns + classes - 1))
+    basis[:rows, :columns] = coefficients
+    basis[rows:, columns:] = contrast
+    return basis
 
 
 def _lanczos_ends(apply: Callable[[np.ndarray], np.ndarray], size: int, seed: int, how: str) -> _Ends:
@@ -171,6 +193,16 @@ def _second_moment(problem: FiniteSum, seed: int) -> tuple[float, Interval]:
         return np.append(products, u.sum()) if free else products
 
     size = problem.d + free
+    if size <= MAX_DENSE:
+        matrix = np.empty((size, size))
+        weights = np.broadcast_to(share, problem.n)
+        matrix[: problem.d, : problem.d] = rows.gram(weights)
+        if free:
+            matrix[:-1, -1] = matrix[-1, :-1] = rows.rmatvec(weights)
+            matrix[-1, -1] = 1.0
+        top = float(np.linalg.eigvalsh(matrix)[-1])
+        slack = 4 * size * np.finfo(float).eps * top
+        return top, (top - slack, top + slack)
     found = lanczos(apply, size, seed, steps=min(size, LANCZOS_STEPS), tolerance=1e-8)
     return found.largest.value, found.largest.interval
 

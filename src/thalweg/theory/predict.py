@@ -1,7 +1,7 @@
 """How many steps a method will take, foreseen from a rehearsal.
 
 Worst-case bounds are off by large factors either way, and the Hessian at the start misses how curvature decays on the
-way to the minimum (by 2 to 40 times on nearly separable data). So a small share of the rows is solved first: its minimum
+way to the minimum (by 2 to 40 times on nearly separable data). So a share of the rows is solved first: its minimum
 x' and the Hessian there say what the last, longest phase of a run looks like. Every first-order method commutes with
 rotations, so on the quadratic model at x' it acts on eigenvalues alone: the method's own code runs on the diagonal
 model, or a closed form takes its place.
@@ -22,7 +22,7 @@ from thalweg.methods.method import Method
 from thalweg.problems import ChangedProblem, FiniteSum
 
 #: Steps that a method is followed on the diagonal model before its rate is extrapolated.
-MAX_FOLLOWED = 3_000
+MAX_FOLLOWED = 1_000
 #: Parameters up to which the Hessian at the rehearsed minimum is diagonalised, and products spent on it beyond.
 MAX_DENSE, MAX_PRODUCTS = 700, 60
 #: Newton steps allowed to a rehearsal.
@@ -38,6 +38,7 @@ class Rehearsal:
     Attributes:
         rows: How many rows.
         point: The minimum found, in the methods' variables; its Hessian is that of the last phase of any run.
+        start: Where these rows were started from: zero.
         runs: The records of the methods that were run on these rows.
         modes: Eigenvalues (size,) and eigenvectors (size, size) of the Hessian there; None where it is too large.
 
@@ -45,6 +46,7 @@ class Rehearsal:
 
     rows: int
     point: Any
+    start: Any
     runs: dict[str, Solution]
     modes: tuple[np.ndarray, np.ndarray] | None
 
@@ -116,7 +118,7 @@ def rehearse(
     if problem.size <= MAX_DENSE:
         eigenvalues, basis = np.linalg.eigh(point.hessian)
         modes = np.maximum(eigenvalues, max(float(eigenvalues[-1]), 0.0) * 1e-15), basis
-    return Rehearsal(base.n if rows is None else len(rows), point, runs, modes)
+    return Rehearsal(base.n if rows is None else len(rows), point, part.at(zero), runs, modes)
 
 
 def foresee(rehearsal: Rehearsal, method: Method, x: np.ndarray, target: float) -> Foresight:

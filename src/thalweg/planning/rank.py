@@ -10,14 +10,17 @@ import numpy as np
 from thalweg.core.plan import Plan, Prediction
 from thalweg.core.random import generator
 from thalweg.linalg import factor, lanczos
+from thalweg.linalg.rows import SINGLE_BLOCK_ELEMENTS
 from thalweg.methods import METHODS, GradientDescent, HeavyBall, Method, Nesterov, Newton
 from thalweg.planning.machine import MachineProfile, machine_profile
 from thalweg.problems import ChangedProblem, FiniteSum
 from thalweg.theory import Rehearsal, foresee, rehearse
 from thalweg.theory.predict import Foresight
 
+#: Parameters up to which a rehearsal forms dense Hessians in a plan that must be quick.
+MAX_QUICK_PARAMETERS = 300
 #: Multiplications of ten Newton steps below which the sure method runs at once: planning would cost more than it saves.
-SURE_WORK = 3e8
+SURE_WORK = 5e9
 #: Largest number of parameters for which a dense Hessian is kept: 3,000^2 float64 are 72 MB.
 MAX_DENSE_PARAMETERS = 3_000
 #: Work of one Newton step (multiplications) above which products with the Hessian are cheaper than the Hessian.
@@ -101,12 +104,31 @@ def sure_plan(problem: FiniteSum, target: float) -> Plan | None:
     return Plan(target, (row,), "newton", reason, time.perf_counter() - started)
 
 
+def typical_plan(problem: FiniteSum, target: float) -> Plan:
+    """A quick choice for many parameters, where even a rehearsal would cost too much: usual counts, priced here."""
+    started = time.perf_counter()
+    profile = machine_profile()
+    pass_seconds = problem.rows.stored * 8 / profile.bandwidth
+    hessian = problem.at(problem.start()).hessian_passes
+    usual = {"newton": (6.0, 6 * (hessian + 4)), "newton-cg": (8.0, 160.0), "l-bfgs": (80.0, 170.0)}
+    dense = problem.size <= MAX_DENSE_PARAMETERS and newton_work(problem) <= MAX_NEWTON_WORK
+    rows = []
+    for name, (steps, passes) in usual.items():
+        if _applies(name, problem.constant_curvature, dense):
+            seen = Foresight(steps, passes, (np.zeros(0), np.zeros(0)), "usual counts")
+            row = _priced(problem, name, seen, profile, pass_seconds, problem.constant_curvature)
+            rows.append(replace(row, steps_interval=(steps / 3, 3 * steps)))
+    rows.sort(key=lambda row: row.seconds)
+    rows = [replace(row, why=_why(row, rows[0])) for row in rows]
+    return Plan(target, tuple(rows), rows[0].method, rows[0].why, time.perf_counter() - started)
+
+
 def make_plan(
     problem: ChangedProblem,
     target: float,
     *,
     seed: int = 0,
-    methods: tuple[str, ...] | None = None,
+    quick: bool = False,
     made: str = "before the first step",
 ) -> Prospect:
     """Rehearse on some rows, foresee every method, price it on this machine, and rank.
@@ -115,7 +137,7 @@ def make_plan(
         problem: The problem in the methods' variables.
         target: Wanted bound on f - f*.
         seed: Seed of the sample of rows.
-        methods: Methods to consider; all when None.
+        quick: Only weigh the methods that may win, at a cost that the fit will not notice.
         made: When this is done, for the record.
 
     """
@@ -123,28 +145,36 @@ def make_plan(
     base = problem.base
     profile = machine_profile()
     quadratic = base.constant_curvature
-    start = problem.at(np.zeros(problem.size))
     dense = problem.size <= MAX_DENSE_PARAMETERS and newton_work(base) <= MAX_NEWTON_WORK
     rehearsed = ("newton", "newton-cg") if dense else ("newton-cg",)
     cheap = 10 * newton_work(base) <= SURE_WORK
     sample = _sample(base, seed)
+    if quick and dense:
+        rehearsed = ("newton",)
     # Where the whole problem is dear, the rehearsed minimum is a start and its Hessian a preconditioner.
     warm = dense and not cheap and sample is not None
     rehearsal = rehearse(problem, target, sample, rehearsed, refine=cheap)
-    largest = float(lanczos(start.hvp, problem.size, seed, steps=12, tolerance=0.01).largest.value)
-    smallest = max(rehearsal.smallest, 1e-12 * largest)
-    names = [name for name in (methods or METHODS) if _applies(name, quadratic, dense)]
-    pass_seconds = _pass_seconds(base)
+    names = [name for name in METHODS if _applies(name, quadratic, dense)]
+    largest = smallest = 1.0
+    if quick:
+        names = [name for name in names if name in (*rehearsed, "l-bfgs")]
+    else:
+        # The step of first-order methods needs L where the run starts; a sample of rows tells it well enough.
+        start = rehearsal.start
+        largest = float(lanczos(start.hvp, problem.size, seed, steps=12, tolerance=0.01).largest.value)
+        smallest = max(rehearsal.smallest, 1e-12 * largest)
+    pass_seconds = _pass_seconds(base, profile)
+    zero = np.zeros(problem.size)
     rows = []
     for name in names:
         method = tuned(METHODS[name], largest, smallest, quadratic)
-        seen = foresee(rehearsal, method, start.x, target)
+        seen = foresee(rehearsal, method, zero, target)
         if warm and name == "newton":
             seen = _warmed(base, seen, rehearsal.rows)
         rows.append(_priced(base, name, seen, profile, pass_seconds, quadratic))
     rows.sort(key=lambda row: row.seconds)
     best = rows[0]
-    rows = [replace(row, why=_why(row, best, base)) for row in rows]
+    rows = [replace(row, why=_why(row, best)) for row in rows]
     plan = Plan(target, tuple(rows), best.method, rows[0].why, time.perf_counter() - started, made)
     return Prospect(plan, rehearsal, largest, smallest, quadratic, warm)
 
@@ -182,8 +212,10 @@ def _sample(problem: FiniteSum, seed: int) -> np.ndarray | None:
     return rows if count >= 2 else None
 
 
-def _pass_seconds(problem: FiniteSum) -> float:
-    """Seconds of one product with this matrix, timed twice: the first touches the memory, the second counts."""
+def _pass_seconds(problem: FiniteSum, profile: MachineProfile) -> float:
+    """Seconds of one product with this matrix: by bandwidth where it is large and dense, else timed."""
+    if problem.rows.stored > SINGLE_BLOCK_ELEMENTS and problem.rows.stored == problem.n * problem.d:
+        return problem.rows.stored * 8 / profile.bandwidth
     x = problem.start()
     problem.margins(x)
     started = time.perf_counter()
@@ -221,7 +253,7 @@ def _bytes(problem: FiniteSum, name: str) -> float:
     return rows + 8.0 * kept
 
 
-def _why(row: Prediction, best: Prediction, problem: FiniteSum) -> str:
+def _why(row: Prediction, best: Prediction) -> str:
     if row.method == best.method:
         return f"fewest seconds; {row.passes:.0f} passes over the data"
     if not np.isfinite(row.seconds):
