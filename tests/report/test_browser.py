@@ -62,7 +62,8 @@ PROBE = """<script>(async () => {
     await pause();
     result.forms[input.value] = { marks: marks(chart), overlaps: overlaps(chart), drawn: chart.dataset.drawn };
   }
-  const ticks = () => [...chart.querySelectorAll(".role-axis-label text")].map((text) => text.textContent).join(" ");
+  const ticks = () =>
+    [...chart.querySelectorAll(".role-axis-label text")].map((text) => text.textContent).sort().join(" ");
   if (chart) {
     const before = ticks();
     chart.closest("figure").querySelector('[data-zoom="0.6"]').click();

@@ -227,6 +227,7 @@ def _form(
         "scale": {"domain": [-0.015 * end, 1.02 * end], "nice": False, "zero": False},
         "axis": {
             "grid": False,
+            "format": ",~f",
             "tickCount": {"expr": "max(2, min(10, width / 80))"},
             **({"values": list(range(int(end) + 1))} if axis == "step" and end <= 10 else {}),
         },

@@ -136,7 +136,7 @@ def base(layers: list[Spec], *, alt: str, title: str, height: int, zoom: list[st
         },
         "layer": layers,
         "config": {
-            "background": None,
+            "background": "transparent",
             "font": FONT,
             "padding": 2,
             "view": {"stroke": None},
@@ -195,8 +195,8 @@ def decades(low: float, high: float) -> list[float]:
     low, high = max(low, 1e-300), min(max(high, 1e-300), 1e300)
     if high < low * 10:
         low, high = low / 4, high * 4
-    air = (high / low) ** 0.04
-    return [low / air, high * air]
+    air = math.exp(0.04 * (math.log(high) - math.log(low)))
+    return [max(low / air, 1e-307), min(high * air, 1e307)]
 
 
 def ticks(domain: list[float]) -> list[float]:

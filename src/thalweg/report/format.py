@@ -49,7 +49,7 @@ def seconds(value: Any) -> str:
     return _scaled(value, _SECONDS)
 
 
-def size(value: Any) -> str:
+def bytes_text(value: Any) -> str:
     """An amount of memory in powers of 1,000."""
     return _scaled(value, _BYTES)
 

@@ -12,7 +12,7 @@ from thalweg.report.bundle import write_whole
 from thalweg.report.choices import choices
 from thalweg.report.convergence import convergence
 from thalweg.report.figures import Figure
-from thalweg.report.format import UNKNOWN, count, finite, number, percent, seconds, size
+from thalweg.report.format import UNKNOWN, bytes_text, count, finite, number, percent, seconds
 from thalweg.report.frame import document, drawing, plain_table, scrolling
 from thalweg.report.markup import Markup, json_text, tag
 from thalweg.report.record import Record, items, part, read_record, rows, thinned
@@ -262,7 +262,7 @@ def _data(record: Record) -> Markup:
         ("data", data.get("name")),
         ("rows × features", f"{count(data.get('rows'))} × {count(data.get('features'))}" if data else None),
         ("non-zero entries", percent(data.get("density")) if finite(data.get("density")) is not None else None),
-        ("in memory", size(data.get("bytes")) if finite(data.get("bytes")) is not None else None),
+        ("in memory", bytes_text(data.get("bytes")) if finite(data.get("bytes")) is not None else None),
         ("target", data.get("target")),
         ("classes", shown or None),
         ("loss", settings.get("loss")),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thalweg.report.choices import plan_rows, runner_up
-from thalweg.report.format import count, finite, number, seconds, size, span
+from thalweg.report.format import bytes_text, count, finite, number, seconds, span
 from thalweg.report.markup import Markup, join, tag
 from thalweg.report.record import Record, items, part, plain
 
@@ -113,7 +113,7 @@ def plan_cells(row: Record) -> dict[str, Any]:
         "steps": with_interval("steps", count),
         "seconds": with_interval("seconds", seconds),
         "passes": count(row.get("passes")),
-        "bytes": size(row.get("bytes")),
+        "bytes": bytes_text(row.get("bytes")),
         "basis": row.get("basis") or "",
         "why": row.get("why") or "",
     }
