@@ -1,5 +1,7 @@
 """Expressions and their derivatives: one graph, eager and lazy, forward and reverse, bounded and lowered."""
 
+from thalweg.expr.bounds import DerivativeBounds, derivative_bounds
+from thalweg.expr.curvature import curvature
 from thalweg.expr.differentiate import gradient, gradients, hvp, jvp, substitute, vjp
 from thalweg.expr.losskernel import LossKernel, loss_kernel, loss_symbols, lower_loss
 from thalweg.expr.lower import Kernel, lower, lower_staged
@@ -63,6 +65,9 @@ from thalweg.expr.simplify import simplify, simplify_all
 from thalweg.expr.trace import evaluate, trace, trace_loss
 
 __all__ = [
+    "DerivativeBounds",
+    "curvature",
+    "derivative_bounds",
     "Kernel",
     "LossKernel",
     "Node",

@@ -17,15 +17,19 @@ from thalweg.core.errors import InputError, UnsupportedError
 from thalweg.expr import intervals
 from thalweg.expr.class_bounds import class_ranges
 from thalweg.expr.curvature import curvature
-from thalweg.expr.differentiate import gradient, substitute
+from thalweg.expr.differentiate import slope, substitute
 from thalweg.expr.node import Node, constant, dependents, is_constant, symbol, topological
-from thalweg.expr.search import KINK_WIDTH, RADIUS, Ranges, line_ranges
+from thalweg.expr.search import KINK_WIDTH, RADIUS, Ranges, far_range, line_ranges
+from thalweg.expr.shapes import spread
 from thalweg.expr.simplify import simplify
 
 Range = tuple[float, float]
 LINE: Range = (-math.inf, math.inf)
 JUMP = 1e-9
 """A change across a kink larger than this (relative above 1) is a jump; rounding and the kink's width explain less."""
+
+
+DISCONTINUOUS = frozenset({"sign", "gt", "ge", "lt", "le", "eq", "ne"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,7 @@ def _scalar(value: Node, z: Node, y: Node, domain: str) -> DerivativeBounds:
     if domain == "+-1":
         sides = []
         for target in (-1.0, 1.0):
-            (fixed,) = substitute([value], {y: _spread_constant(target, y)})
+            (fixed,) = substitute([value], {y: spread(constant(target), y.shape)})
             sides.append(_on_line(simplify(fixed), z, ""))
         convex = None if any(s.convex is None for s in sides) else all(s.convex for s in sides)
         if any(s.convex is False for s in sides):
@@ -148,23 +152,31 @@ def bottleneck(value: Node, z: Node, y: Node) -> tuple[Node, float] | None:
                 last_use[inner] = max(last_use[inner], position[x])
     for i, node in enumerate(chain):
         if last_source <= i and reach <= i:
-            slope = simplify(gradient(node, z))
-            while slope.op in ("neg", "broadcast_to"):
-                slope = slope.inputs[0]
-            if slope.domain == "+-1":
+            rate = simplify(slope(node, z))
+            while rate.op in ("neg", "broadcast_to"):
+                rate = rate.inputs[0]
+            if rate.domain == "+-1":
                 return node, 1.0
-            if is_constant(slope) and slope.value != 0:
-                return node, abs(float(slope.value))
+            if is_constant(rate) and rate.value != 0:
+                return node, abs(float(rate.value))
         reach = max(reach, last_use[node])
     return None
 
 
 def _on_line(value: Node, u: Node, through: str) -> DerivativeBounds:
-    first = simplify(gradient(value, u))
-    second = simplify(gradient(first, u))
-    third = simplify(gradient(second, u))
-    found = line_ranges([(first, second), (second, third)], u)
-    slopes, bends = found.bounds
+    first = simplify(slope(value, u))
+    second = simplify(slope(first, u))
+    third = simplify(slope(second, u))
+    verdict = curvature(value, u)
+    monotone = verdict != "unknown"
+    quantities = [(second, third)] if monotone else [(second, third), (first, second)]
+    sides = {"convex": (0.0, math.inf), "concave": (-math.inf, 0.0)}
+    known = [sides.get(verdict, LINE), LINE][: len(quantities)]
+    switching = any(x.op in intervals.SWITCHES for x in topological([value, first]))
+    found = line_ranges(quantities, u, watched=[value, first] if switching else [], known=known)
+    bends = found.bounds[0]
+    # The slope of a convex or concave function is monotone, so its range is that of its two tails.
+    slopes = found.bounds[1] if not monotone else far_range(first, u)
     how = f"interval branch and bound over the whole line{through}, {found.boxes} boxes"
     if found.kinks_in_tails:
         return DerivativeBounds(LINE, LINE, None, how + f"; kinks beyond |u| = {RADIUS:.0e} are not located")
@@ -177,7 +189,7 @@ def _on_line(value: Node, u: Node, through: str) -> DerivativeBounds:
     if jump_down:
         how += f"; the slope jumps down near {', '.join(f'{x:.6g}' for x in jump_down[:3])}"
         bends = (-math.inf, bends[1])
-    refuted = bool(jump_down) or found.attained[1][0] < 0
+    refuted = bool(jump_down) or found.attained[0][0] < 0
     return DerivativeBounds(slopes, bends, True if bends[0] >= 0 else False if refuted else None, how)
 
 
@@ -201,29 +213,32 @@ def jumps(value: Node, first: Node, u: Node, found: Ranges) -> tuple[list[float]
     width = high - low + 2 * step
     with np.errstate(all="ignore"):
         size = np.maximum(1.0, np.abs(v_low[:n]))
-        slope = np.maximum(np.maximum(np.abs(d_low[:n]), np.abs(d_high[:n])), np.abs(d_high[n:]))
-        drift = JUMP * size + 2 * width * slope
+        steepest = np.maximum.reduce([np.abs(d) for d in (d_low[:n], d_high[:n], d_low[n:], d_high[n:])])
+        drift = JUMP * size + 2 * width * steepest
         broken = ~((v_low[n:] - v_high[:n] <= drift) & (v_low[:n] - v_high[n:] <= drift))
         slack = JUMP * np.maximum(1.0, np.abs(d_low[:n]))
         up = ~(d_low[n:] - d_high[:n] <= slack)
         down = ~(d_low[:n] - d_high[n:] <= slack)
     middle = low + (high - low) / 2
+    middle = np.where(np.abs(middle) < KINK_WIDTH, 0.0, middle)
     return middle[up].tolist(), middle[down].tolist(), middle[broken].tolist()
 
 
 def _in_plane(value: Node, z: Node, y: Node, domain: str) -> DerivativeBounds:
     """Bound over boxes in (z, y); a derivative that does not see y is bounded on the line of z."""
-    first = simplify(gradient(value, z))
-    second = simplify(gradient(first, z))
+    first = simplify(slope(value, z))
+    second = simplify(slope(first, z))
     switching = any(x.op in intervals.SWITCHES for x in topological([value, first, second]))
     how = "interval enclosure over boxes in prediction and target"
     slopes = plane_range(first, z, y, domain)
+    if any(x.op in DISCONTINUOUS for x in topological([value])):
+        slopes = LINE  # the value may jump where these switch
     if switching:
         return DerivativeBounds(slopes, LINE, None, how + "; kinks that move with both z and y are not located")
     if y in set(topological([second])):
         bends = plane_range(second, z, y, domain)
         return DerivativeBounds(slopes, bends, True if bends[0] >= 0 else None, how)
-    found = line_ranges([(second, simplify(gradient(second, z)))], z)
+    found = line_ranges([(second, simplify(slope(second, z)))], z)
     bends = found.bounds[0]
     refuted = found.attained[0][0] < 0
     how = "interval branch and bound in the prediction (the second derivative does not depend on the target)"
@@ -293,9 +308,3 @@ def _rescaled(found: DerivativeBounds, scale: float, signed: bool) -> Derivative
 
 def _hull(parts: Sequence[Range]) -> Range:
     return min(p[0] for p in parts), max(p[1] for p in parts)
-
-
-def _spread_constant(number: float, like: Node) -> Node:
-    from thalweg.expr.shapes import spread
-
-    return spread(constant(number), like.shape)

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from thalweg.expr.differentiate import gradient, substitute
+from thalweg.expr.differentiate import slope, substitute
 from thalweg.expr.node import Node, is_constant, symbol, table, topological
 from thalweg.expr.simplify import simplify
 
@@ -23,7 +23,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is known of a number a row: range of each component of its gradient, of its Hessian's eigenvalues, and how."""
+    """What is known of a number a row: the range of its gradient's components and of its Hessian's eigenvalues."""
 
     slope: Range
     bend: Range
@@ -74,8 +74,11 @@ def _compose(node: Node, z: Node, known: dict[Node, Row]) -> Row:
     if node.op == "logsumexp":
         scale = _scale(node.inputs[0], z)
         if scale is not None:
-            slope = (min(scale, 0.0), max(scale, 0.0))
-            return Row(slope, (0.0, scale * scale / 2), "logsumexp's Hessian lies between 0 and 1/2")
+            return Row(
+                (min(scale, 0.0), max(scale, 0.0)),
+                (0.0, scale * scale / 2),
+                "logsumexp's Hessian lies between 0 and 1/2",
+            )
     if node.op in ("pick", "sum"):
         return _diagonal(node.inputs[0], z, picked=node.op == "pick")
     return Row((-math.inf, math.inf), (-math.inf, math.inf), f"{node.op} is not covered")
@@ -83,9 +86,9 @@ def _compose(node: Node, z: Node, known: dict[Node, Row]) -> Row:
 
 def _scale(node: Node, z: Node) -> float | None:
     """Give a if the node is a * z plus something without z, with a number a."""
-    slope = simplify(gradient(node, z))
-    slope = slope.inputs[0] if slope.op == "broadcast_to" else slope
-    return float(slope.value) if is_constant(slope) else None
+    rate = simplify(slope(node, z))
+    rate = rate.inputs[0] if rate.op == "broadcast_to" else rate
+    return float(rate.value) if is_constant(rate) else None
 
 
 def _diagonal(inner: Node, z: Node, picked: bool) -> Row:
@@ -103,10 +106,10 @@ def _diagonal(inner: Node, z: Node, picked: bool) -> Row:
     one = symbol("z", ("n",))
     (entry,) = substitute([inner], {z: one})
     found = derivative_bounds(entry, one, symbol("y", ("n",)), "real")
-    slope, bend = found.first, found.second
+    first, second = found.first, found.second
     if picked:
-        slope, bend = (min(slope[0], 0.0), max(slope[1], 0.0)), (min(bend[0], 0.0), max(bend[1], 0.0))
-    return Row(slope, bend, "a diagonal Hessian, by " + found.how)
+        first, second = (min(first[0], 0.0), max(first[1], 0.0)), (min(second[0], 0.0), max(second[1], 0.0))
+    return Row(first, second, "a diagonal Hessian, by " + found.how)
 
 
 def _plus(a: Row, b: Row) -> Row:

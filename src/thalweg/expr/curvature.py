@@ -58,9 +58,11 @@ def _verdict(node: Node, inner: Sequence[str]) -> str:
         return CONVEX
     if op in CONCAVE_INCREASING:
         return CONCAVE if all(c in (CONSTANT, AFFINE, CONCAVE) for c in inner) else UNKNOWN
+    growing = inner[0] in (AFFINE, CONVEX) and nonnegative(node.inputs[0])
     if op in EVEN_CONVEX or (op == "pow" and _even_power(node)):
-        growing = inner[0] == CONVEX and nonnegative(node.inputs[0])
         return CONVEX if inner[0] == AFFINE or growing else UNKNOWN
+    if op == "pow" and is_constant(node.inputs[1]) and node.inputs[1].value >= 1:
+        return CONVEX if growing else UNKNOWN
     if op == "einsum" and sum(c != CONSTANT for c in inner) == 1:
         return AFFINE if all(c in (CONSTANT, AFFINE) for c in inner) else UNKNOWN
     return UNKNOWN

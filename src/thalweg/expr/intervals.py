@@ -30,10 +30,12 @@ LIBRARY_SHIFT = 1e-300
 
 
 def down(x: Array) -> Array:
+    """Give the next float below."""
     return np.asarray(np.nextafter(x, -np.inf))
 
 
 def up(x: Array) -> Array:
+    """Give the next float above."""
     return np.asarray(np.nextafter(x, np.inf))
 
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from thalweg.core.cache import source_module
 from thalweg.core.errors import UnsupportedError
-from thalweg.expr.differentiate import gradient, jvp
+from thalweg.expr.bounds import DerivativeBounds, derivative_bounds
+from thalweg.expr.differentiate import gradient, jvp, slope
 from thalweg.expr.lower import HEADER, compile_source, split_stages, write_function
 from thalweg.expr.node import Node, symbol, topological
 from thalweg.expr.simplify import simplify
@@ -59,6 +60,18 @@ class LossKernel:
     loss: Node
     z: Node
     y: Node
+
+    def bounds(self, target: str | None = None) -> DerivativeBounds:
+        """Bound first and second derivative in z over every prediction and every target of a domain.
+
+        Args:
+            target: "real", "count", "+-1" or "class"; the domain that the loss was traced with if None.
+
+        Returns:
+            The bounds, see `thalweg.expr.derivative_bounds`.
+
+        """
+        return derivative_bounds(self.loss, self.z, self.y, target)
 
 
 _kept: dict[str, LossKernel] = {}
@@ -133,25 +146,26 @@ def derivatives(loss: Node, z: Node) -> tuple[Node, Node, Node]:
 
     """
     value = simplify(loss)
-    slope = simplify(gradient(value, z))
     if z.ndim == 1:
-        return value, slope, simplify(gradient(slope, z))
-    return value, slope, simplify(jvp(slope, {z: symbol("direction", z.shape)}))
+        first = simplify(slope(value, z))
+        return value, first, simplify(slope(first, z))
+    first = simplify(gradient(value, z))
+    return value, first, simplify(jvp(first, {z: symbol("direction", z.shape)}))
 
 
 def write_source(loss: Node, z: Node, y: Node, constants: dict[str, Any]) -> str:
     """Differentiate, simplify and lower a loss into the text of one module."""
-    value, slope, curved = derivatives(loss, z)
+    value, first, curved = derivatives(loss, z)
     inputs = [(z.name, z), (y.name, y)]
     text = HEADER + write_function("value", [value], inputs, constants, single=True)
-    text += write_function("value_gradient", [value, slope], inputs, constants)
+    text += write_function("value_gradient", [value, first], inputs, constants)
     if z.ndim == 1:
         text += write_function("second", [curved], inputs, constants, single=True)
-        return text + write_function("value_gradient_curvature", [value, slope, curved], inputs, constants)
+        return text + write_function("value_gradient_curvature", [value, first, curved], inputs, constants)
     direction = symbol("direction", z.shape)
     residuals, finals, slots = split_stages([curved], [direction])
     text += write_function("curvature", residuals, inputs, constants)
-    text += write_function("flat_curvature", [value, slope, *residuals], inputs, constants)
+    text += write_function("flat_curvature", [value, first, *residuals], inputs, constants)
     return text + write_function(
         "apply_curvature", finals, [("direction", direction)], constants, [(x.name, x) for x in slots], single=True
     )
@@ -167,8 +181,8 @@ def _assemble(names: dict[str, Any], key: str, source: str, loss: Node, z: Node,
     flat = names["flat_curvature"]
 
     def value_gradient_curvature(z: Array, y: Array) -> tuple[Array, Array, Any]:
-        value, slope, *residuals = flat(z, y)
-        return value, slope, tuple(residuals)
+        value, first, *residuals = flat(z, y)
+        return value, first, tuple(residuals)
 
     return LossKernel(
         False, names["value"], names["value_gradient"], value_gradient_curvature, names["curvature"],

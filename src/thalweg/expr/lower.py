@@ -17,7 +17,7 @@ import numpy as np
 
 from thalweg.core.errors import InputError
 from thalweg.expr.differentiate import substitute
-from thalweg.expr.node import Node, Shape, build, dependents, symbol, table, topological
+from thalweg.expr.node import Node, Shape, build, dependents, is_constant, symbol, table, topological
 from thalweg.expr.shapes import show
 
 HEADER = """from numpy import (
@@ -333,6 +333,14 @@ def _is_shape(param: Any) -> bool:
     return isinstance(param, tuple) and all(isinstance(d, (int, str)) for d in param)
 
 
+_PRODUCTS: dict[float, Callable[[Node], Node]] = {
+    3: lambda x: build("mul", x, build("square", x)),
+    4: lambda x: build("square", build("square", x)),
+    -2: lambda x: build("div", 1.0, build("square", x)),
+}
+"""Whole powers as products, which are an order of magnitude faster than ``power``."""
+
+
 def expand_shared(outputs: Sequence[Node]) -> list[Node]:
     """Write softplus and sigmoid out so that all of them at t and -t share one e^-|t|, which dominates their cost.
 
@@ -366,6 +374,8 @@ def expand_shared(outputs: Sequence[Node]) -> list[Node]:
             base, e, p, flipped = parts(inputs[0])
             sides: tuple[Any, Any] = (e, 1.0) if flipped else (1.0, e)
             known[node] = build("div", build("where", build("ge", base, 0.0), *sides), p)
+        elif node.op == "pow" and is_constant(node.inputs[1]) and node.inputs[1].value in _PRODUCTS:
+            known[node] = _PRODUCTS[node.inputs[1].value](inputs[0])
         else:
             same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
             known[node] = node if same else build(node.op, *inputs, params=node.params)

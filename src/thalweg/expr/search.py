@@ -57,12 +57,20 @@ def grid() -> Array:
     return np.concatenate([[-RADIUS], -octaves[::-1], fine, octaves, [RADIUS]])
 
 
-def line_ranges(functions: Sequence[tuple[Node, Node]], leaf: Node) -> Ranges:
+def line_ranges(
+    functions: Sequence[tuple[Node, Node]],
+    leaf: Node,
+    watched: Sequence[Node] = (),
+    known: Sequence[tuple[float, float]] = (),
+) -> Ranges:
     """Bound functions of one variable over the whole line.
 
     Args:
         functions: Pairs (q, q') of elementwise expressions of ``leaf``.
         leaf: The variable.
+        watched: Expressions whose kinks are located too: differentiation removes switches (the second derivative of
+            |u| is 0 almost everywhere), so the kinks of a function are not all seen in its derivatives.
+        known: For each function a range that is proven already by other means.
 
     Returns:
         Proven ranges; infinite where a function is unbounded or cannot be bounded.
@@ -73,8 +81,9 @@ def line_ranges(functions: Sequence[tuple[Node, Node]], leaf: Node) -> Ranges:
     """
     edges = grid()
     low, high = edges[:-1], edges[1:]
-    outputs = [x for pair in functions for x in pair]
-    quantities = [q for q, _ in functions]
+    outputs = [*(x for pair in functions for x in pair), *watched]
+    quantities = [*(q for q, _ in functions), *watched]
+    known = known or [(-np.inf, np.inf)] * len(functions)
     tails = [tail_ranges(quantities, leaf, RADIUS, side) for side in (1.0, -1.0)]
     bounds = [(min(t[0][i][0] for t in tails), max(t[0][i][1] for t in tails)) for i in range(len(functions))]
     attained = [(np.inf, -np.inf)] * len(functions)
@@ -82,7 +91,7 @@ def line_ranges(functions: Sequence[tuple[Node, Node]], leaf: Node) -> Ranges:
     evaluated = 0
     while True:
         evaluated += low.size
-        enclosures, points, undecided = _enclose(outputs, leaf, low, high)
+        enclosures, points, undecided = _enclose(outputs, len(functions), leaf, low, high)
         attained = [
             (min(best[0], _smallest(p[1])), max(best[1], _largest(p[0])))
             for best, p in zip(attained, points, strict=True)
@@ -91,12 +100,12 @@ def line_ranges(functions: Sequence[tuple[Node, Node]], leaf: Node) -> Ranges:
         again = undecided & ~tiny
         for i, (bottom, top) in enumerate(enclosures):
             best_low, best_high = attained[i]
-            slack = TOLERANCE * np.maximum(1.0, np.abs([best_low, best_high]))
-            # Where a tail is unbounded already, no box can improve that side.
-            if bounds[i][1] < np.inf:
-                again |= top > best_high + slack[1]
-            if bounds[i][0] > -np.inf:
-                again |= bottom < best_low - slack[0]
+            bottom, top = np.maximum(bottom, known[i][0]), np.minimum(top, known[i][1])
+            enclosures[i] = (bottom, top)
+            slack = [TOLERANCE * max(1.0, min(abs(best), intervals.LARGEST)) for best in attained[i]]
+            # A side is no better than what a tail or a finished box already forces.
+            again |= top > max(min(best_high, intervals.LARGEST) + slack[1], bounds[i][1])
+            again |= bottom < min(max(best_low, -intervals.LARGEST) - slack[0], bounds[i][0])
         again &= ~tiny
         if evaluated >= BUDGET or evaluated + 2 * again.sum() > 2 * BUDGET:
             again[:] = False
@@ -112,10 +121,19 @@ def line_ranges(functions: Sequence[tuple[Node, Node]], leaf: Node) -> Ranges:
     return Ranges(bounds, attained, _merged(kinks), any(t[1] for t in tails), evaluated)
 
 
+def far_range(function: Node, leaf: Node) -> tuple[float, float]:
+    """Enclose the values of a monotone function by those of its two tails."""
+    ends = [tail_ranges([function], leaf, RADIUS, side)[0][0] for side in (1.0, -1.0)]
+    return min(e[0] for e in ends), max(e[1] for e in ends)
+
+
 def _enclose(
-    outputs: Sequence[Node], leaf: Node, low: Array, high: Array
+    outputs: Sequence[Node], count: int, leaf: Node, low: Array, high: Array
 ) -> tuple[list[Interval], list[Interval], np.ndarray]:
-    """Enclose the functions on boxes and at their centres; sharpen by the mean-value form where all is smooth."""
+    """Enclose the functions on boxes and at their centres; sharpen by the mean-value form where all is smooth.
+
+    ``outputs`` begins with ``count`` pairs (q, q').
+    """
     centre = np.clip(low + (high - low) / 2, low, high)
     n = low.size
     both = (np.concatenate([low, centre]), np.concatenate([high, centre]))
@@ -125,7 +143,7 @@ def _enclose(
     enclosures: list[Interval] = []
     points: list[Interval] = []
     with np.errstate(all="ignore"):
-        for (q_low, q_high), (d_low, d_high) in zip(values[::2], values[1::2], strict=True):
+        for (q_low, q_high), (d_low, d_high) in zip(values[: 2 * count : 2], values[1 : 2 * count : 2], strict=True):
             point = (q_low[n:], q_high[n:])
             bent = intervals.add(point, intervals.mul((d_low[:n], d_high[:n]), reach))
             usable = ~undecided

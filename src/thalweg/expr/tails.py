@@ -81,6 +81,18 @@ def _falling_exp(x: Power, radius: float) -> Power | None:
     return Power(-DECAY, 0.0, top[1])
 
 
+def _log(x: Power, radius: float) -> Power | None:
+    """Bound log(|u|^p c) by a multiple of |u|^(1/2), since log|u| / |u|^(1/2) falls beyond e^2."""
+    if x.low <= 0 or x.exponent <= 0 or radius < 8 or not math.isfinite(x.high):
+        return None
+    low = _apply(intervals.log, plain(x, radius))[0]
+    edge = _apply(intervals.log, (radius, radius))[1]
+    constant = max(_apply(intervals.log, (x.high, x.high))[1], 0.0)
+    total = _apply(intervals.add, _apply(intervals.mul, (x.exponent, x.exponent), (edge, edge)), (constant, constant))
+    top = _apply(intervals.mul, total, _apply(intervals.power, (radius, radius), (-0.5, -0.5)))[1]
+    return Power(0.5, 0.0, top) if low >= 0 else None
+
+
 def _step(node: Node, values: Sequence[Power], radius: float) -> Power | None:
     """Apply one operation to power intervals, or None where only the plain interval helps."""
     op, x = node.op, values[0]
@@ -113,8 +125,12 @@ def _step(node: Node, values: Sequence[Power], radius: float) -> Power | None:
     if op == "pow" and node.inputs[1].op == "constant" and x.low > 0:
         p = float(node.inputs[1].value)
         return Power(p * x.exponent, *_apply(intervals.power, (x.low, x.high), (p, p)))
-    if op in ("exp", "sigmoid"):  # sigmoid(x) <= e^x
+    if op in ("exp", "sigmoid"):  # sigmoid(x) <= e^x, as is softplus(x) <= e^x
         return _falling_exp(x, radius)
+    if op == "softplus":
+        return _add(x, Power(0.0, 0.0, math.log(2.0)), radius) if x.low > 0 else _falling_exp(x, radius)
+    if op == "log":
+        return _log(x, radius)
     if op in ("gt", "ge", "lt", "le", "eq", "ne"):
         difference = _add(x, _neg(values[1]), radius)
         if difference.low > 0 or difference.high < 0:
