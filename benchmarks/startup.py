@@ -78,7 +78,7 @@ def main() -> None:
     questions = [
         ("thalweg --help", [COMMAND, "--help"], False, 0.3),
         ("import thalweg", [PYTHON, "-c", "import thalweg"], False, 0.5),
-        # The import alone loads no room; whoever uses a name pays for its room, so the target holds for all of them too.
+        # The import alone loads no room; whoever uses a name pays for its room, so the target holds for all too.
         ("import thalweg, every public name", [PYTHON, "-c", f"import thalweg; {EVERY_NAME}"], False, 0.5),
         ("thalweg fit breast_cancer, cold", [COMMAND, *FIT], True, 3.0),
         ("thalweg fit breast_cancer, warm", [COMMAND, *FIT], False, 1.5),
