@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from thalweg.report.figures import SECONDS_LABEL, Figure, Key, Spec, base, decades, near, ticks
+from thalweg.report.figures import SECONDS_LABEL, Figure, Key, Spec, base, decades, near, ticks, tip
 from thalweg.report.format import count, finite, seconds, span
 from thalweg.report.record import Record, items, part
 
@@ -96,8 +96,7 @@ def _form(alt: str, domain: list[float], names: list[str], kinds: list[str]) -> 
     kind = {"field": "kind", "type": "nominal"}
     colour = {**kind, "scale": {"domain": kinds, "range": [_LOOKS[name][0] for name in kinds]}}
     shape = {**kind, "scale": {"domain": kinds, "range": [_LOOKS[name][1] for name in kinds]}}
-    shown = [("method", "method"), ("kind", "what"), ("reads", "time"), ("steps", "steps")]
-    tooltip = [{"field": field, "type": "nominal", "title": name} for field, name in shown]
+    shown = tip(method="method", what="kind", time="reads", steps="steps")
     layers: list[Spec] = [
         {
             "mark": {"type": "rule", "strokeWidth": 3, "opacity": 0.45, "aria": False},
@@ -114,9 +113,9 @@ def _form(alt: str, domain: list[float], names: list[str], kinds: list[str]) -> 
             "encoding": {"x": x, "y": y, "color": colour, "shape": shape},
         },
         {
-            "mark": {"type": "point", "size": 200, "opacity": 0, "aria": False},
+            "mark": {"type": "point", "size": 200, "opacity": 0, "aria": False, "tooltip": shown},
             "params": [near()],
-            "encoding": {"x": x, "y": y, "tooltip": tooltip},
+            "encoding": {"x": x, "y": y},
         },
     ]
     height = 28 * len(names) + 4

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.report.figures import GAP_LABEL, Figure, Key, Spec, base, decades, near, zoomable
+from thalweg.report.figures import GAP_LABEL, Figure, Key, Spec, base, decades, near, tip, zoomable
 from thalweg.report.format import count, finite, number, seconds, seconds_unit
 from thalweg.report.record import Record, column, items, part, rows, thinned
 
@@ -284,17 +284,24 @@ def _form(
             "encoding": {"x": x, "y": y, "color": colour, "shape": shape},
         }
     )
-    shown = [("series", "line"), ("reads", "f - f*"), ("step", "step"), ("at", "time"), ("pass", "passes")]
+    shown = tip(line="series", gap="reads", step="step", time="at", passes="pass")
     layers.append(
         {
-            "mark": {"type": "point", "clip": True, "filled": False, "size": 130, "strokeWidth": 2, "aria": False},
+            "mark": {
+                "type": "point",
+                "clip": True,
+                "filled": False,
+                "size": 130,
+                "strokeWidth": 2,
+                "aria": False,
+                "tooltip": shown,
+            },
             "params": [near()],
             "encoding": {
                 "x": x,
                 "y": y,
                 "color": colour,
                 "opacity": {"condition": {"param": "near", "empty": False, "value": 1}, "value": 0},
-                "tooltip": [{"field": field, "type": "nominal", "title": name} for field, name in shown],
             },
         }
     )

@@ -185,6 +185,15 @@ def zoomable() -> Spec:
     }
 
 
+def tip(**fields: str) -> Spec:
+    """What a mark says when pointed at; "_" in a name stands for a blank.
+
+    Vega-Lite hands the cells around the nearest marks a datum that wraps the row, and looks no deeper itself.
+    """
+    entries = (f"'{name.replace('_', ' ')}': (datum.datum || datum)['{field}']" for name, field in fields.items())
+    return {"expr": f"{{{', '.join(entries)}}}"}
+
+
 def near() -> Spec:
     """The selection of the mark nearest to the pointer, which shows its figures."""
     return {"name": "near", "select": {"type": "point", "nearest": True, "on": "pointermove", "clear": "pointerout"}}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.report.figures import Figure, Spec, base, near, ticks, whole_decades, zoomable
+from thalweg.report.figures import Figure, Spec, base, near, ticks, tip, whole_decades, zoomable
 from thalweg.report.format import number, percent
 from thalweg.report.record import Record, column, part
 
@@ -107,8 +107,7 @@ def _form(alt: str, domain: list[float], most: float, rug: list[dict[str, float]
         "scale": {"domain": [0, 1.2 * most], "nice": False},
         "axis": {"format": "~%", "tickCount": 4, "grid": True},
     }
-    tooltip = [{"field": "range", "type": "nominal", "title": "eigenvalues"}]
-    tooltip.append({"field": "reads", "type": "nominal", "title": "share"})
+    shown = tip(eigenvalues="range", share="reads")
     layers: list[Spec] = [
         {
             "mark": {
@@ -120,7 +119,7 @@ def _form(alt: str, domain: list[float], most: float, rug: list[dict[str, float]
                 "aria": False,
             },
             "params": [zoomable()],
-            "encoding": {"x": x, "x2": {"field": "high"}, "y": y, "y2": {"datum": 0}, "tooltip": tooltip},
+            "encoding": {"x": x, "x2": {"field": "high"}, "y": y, "y2": {"datum": 0}},
         },
         {
             "data": {"values": rug},
@@ -136,9 +135,9 @@ def _form(alt: str, domain: list[float], most: float, rug: list[dict[str, float]
             "encoding": {"x": {**x, "field": "value"}, "y": {"value": 5}},
         },
         {
-            "mark": {"type": "point", "opacity": 0, "aria": False},
+            "mark": {"type": "point", "opacity": 0, "aria": False, "tooltip": shown},
             "params": [near()],
-            "encoding": {"x": {**x, "field": "middle"}, "y": y, "tooltip": tooltip},
+            "encoding": {"x": {**x, "field": "middle"}, "y": y},
         },
     ]
     return base(layers, alt=alt, title="share of the eigenvalues", height=170, zoom=["low", "share"])
