@@ -32,7 +32,17 @@ def test_what_is_unknown_is_a_dash(show, value):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(7, "7"), (9.4, "9.4"), (62.7, "63"), (17100, "17,100"), (5e9, "5e9"), (1234.5, "1,234")]
+    ("value", "text"),
+    [
+        (7, "7"),
+        (9.4, "9.4"),
+        (62.7, "63"),
+        (17100, "17,100"),
+        (5e9, "5e9"),
+        (1234.5, "1,234"),
+        (422462.3, "422,000"),
+        (422462, "422,462"),
+    ],
 )
 def test_counts(value, text):
     assert count(value) == text

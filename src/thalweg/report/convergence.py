@@ -220,6 +220,7 @@ def _form(
 ) -> Spec:
     here = [row[axis] for row in data if row[axis] is not None]
     end = max(here, default=0) or 1
+    most_ticks = min(int(end), 10) if axis == "step" else 10  # there is no half step
     x: Spec = {
         "field": axis,
         "type": "quantitative",
@@ -228,8 +229,7 @@ def _form(
         "axis": {
             "grid": False,
             "format": ",~f",
-            "tickCount": {"expr": "max(2, min(10, width / 80))"},
-            **({"values": list(range(int(end) + 1))} if axis == "step" and end <= 10 else {}),
+            "tickCount": {"expr": f"max(1, min({most_ticks}, width / 50))"},
         },
     }
     y: Spec = {

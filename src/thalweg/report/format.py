@@ -35,12 +35,14 @@ def number(value: Any, digits: int = 4) -> str:
 
 
 def count(value: Any) -> str:
-    """A number of steps, rows or passes; predicted ones need not be whole, and are rounded to three digits."""
+    """A number of steps, rows or passes; floats are predictions, not whole, and keep three digits."""
     plain = finite(value)
     if plain is None:
         return UNKNOWN
     if plain != int(plain) and abs(plain) < 100:
         return f"{plain:.2g}" if abs(plain) < 10 else f"{plain:.0f}"
+    if isinstance(value, float) and 1e4 <= abs(plain) < 1e7:
+        plain = float(f"{plain:.3g}")
     return f"{round(plain):,}" if abs(plain) < 1e7 else number(plain, 3)
 
 

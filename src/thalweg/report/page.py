@@ -164,7 +164,10 @@ def _key_figures(record: Record) -> Markup | None:
     if record.get("method"):
         known.append(("method", str(record["method"]), ""))
     if finite(record.get("steps")) is not None:
-        known.append(("steps", count(record["steps"]), expected("steps")))
+        reached = part(record, "observed").get("steps")
+        to_target = f"{count(reached)} to the target" if reached not in (None, record["steps"]) else ""
+        under = ", ".join(said for said in (to_target, expected("steps")) if said)
+        known.append(("steps", count(record["steps"]), under))
     if finite(record.get("seconds")) is not None:
         known.append(("time", seconds(record["seconds"]), expected("time")))
     if finite(held_out.get("held_out")) is not None:
@@ -218,7 +221,7 @@ def _plan(record: Record, figure: Figure | None) -> Markup | None:
     made = f"Made {plan['made']}" if plan.get("made") else "Made"
     target = finite(plan.get("target"))
     aim = f", for a target of f − f* ≤ {number(target, 3)}" if target is not None else ""
-    sentences = [margin(plan), str(plan.get("reason") or ""), *revision_sentences(plan)]
+    sentences = [margin(plan), _sentence(plan.get("reason")), *revision_sentences(plan)]
     return _section(
         "Plan",
         *(tag("p", sentence) for sentence in sentences if sentence),
@@ -305,3 +308,8 @@ def _record(thinner: str) -> Markup:
 
 def _section(title: str, *content: Markup | None) -> Markup:
     return tag("section", tag("h2", title), *content)
+
+
+def _sentence(said: Any) -> str:
+    words = str(said or "").strip()
+    return words[:1].upper() + words[1:] + ("" if words.endswith((".", "!", "?")) or not words else ".")

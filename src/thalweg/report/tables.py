@@ -15,6 +15,8 @@ NAMES = {
     "mu": ("μ", "smallest curvature of the objective"),
     "kappa": ("κ", "condition number L / μ"),
     "kappa_scaled": ("κ scaled", "condition number once features are scaled"),
+    "L_scaled": ("L scaled", "largest curvature once features are scaled"),
+    "mu_scaled": ("μ scaled", "smallest curvature once features are scaled"),
     "L_max": ("L max", "largest curvature of a single row's loss"),
     "sigma2": ("σ²", "variance of one row's gradient"),
     "effective_dimension": ("effective dimension", "directions that the data curve more than l2 does"),
