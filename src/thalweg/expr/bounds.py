@@ -90,6 +90,8 @@ def _bound(loss: Node, z: Node, y: Node, domain: str) -> DerivativeBounds:
         (loss,) = substitute([loss], {y: declared})
         y = declared
     value = simplify(loss)
+    if z not in set(topological([value])):
+        return DerivativeBounds((0.0, 0.0), (0.0, 0.0), True, "the loss does not change with the prediction")
     try:
         found = class_ranges(value, z) if z.ndim == 2 else _scalar(value, z, y, domain)
     except UnsupportedError as error:

@@ -369,12 +369,53 @@ def build(name: str, *inputs: Any, params: tuple[Any, ...] = ()) -> Node:
     except InputError as error:
         raise InputError(f"{name}: {error.problem}", error.remedy) from None
     kind = op.kind if op.kind != "promote" else promote([x.kind for x in nodes])
-    if all(x.value is not None for x in nodes) and not (op.sized and has_symbolic(params)):
-        value = evaluate_op(op, [x.value for x in nodes], params)
+    if name in ("reshape", "broadcast_to", "transpose") and (is_filler(nodes[0]) or _is_number(nodes[0])):
+        # A number, however often repeated and laid out, stays a number without a precision.
+        number = nodes[0] if _is_number(nodes[0]) else nodes[0].inputs[0]
+        return _intern("broadcast_to", (number,), (shape,), shape, kind)
+    if _ready(op, nodes, params):
+        value = evaluate_op(op, _values(nodes), params)
         if all(x.op == "constant" for x in nodes):
             return constant(value)
         return Node(name, nodes, params, shape, kind, value)
     return _intern(name, nodes, params, shape, kind)
+
+
+def _ready(op: Op, nodes: Sequence[Node], params: tuple[Any, ...]) -> bool:
+    """Say whether an operation is evaluated at once.
+
+    A number repeated over a shape stays unevaluated: it has no precision of its own, and takes that of what it meets.
+    """
+    fillers = False
+    for x in nodes:
+        if x.value is None:
+            if not is_filler(x):
+                return False
+            fillers = True
+    if fillers:
+        return any(x.op != "constant" and x.value is not None for x in nodes) and not has_symbolic(params)
+    return not (op.sized and has_symbolic(params))
+
+
+def is_filler(node: Node) -> bool:
+    """Say whether the node is one number repeated over a known shape."""
+    return node.op == "broadcast_to" and _is_number(node.inputs[0]) and not has_symbolic(node.params)
+
+
+def _is_number(node: Node) -> bool:
+    return (
+        node.op == "constant" and isinstance(node.value, (bool, int, float)) and not isinstance(node.value, np.generic)
+    )
+
+
+def _values(nodes: Sequence[Node]) -> list[Any]:
+    if all(x.value is not None for x in nodes):
+        return [x.value for x in nodes]
+    dtype = np.result_type(*[x.value for x in nodes if x.value is not None])
+    return [
+        np.full(x.shape, x.inputs[0].value, dtype=dtype if dtype.kind == "f" else None) if x.value is None else x.value
+        for x in nodes
+    ]
 
 
 def evaluate_op(op: Op, values: Sequence[Any], params: tuple[Any, ...]) -> Any:

@@ -23,6 +23,12 @@ UFUNCS: dict[Any, str] = {
 }  # fmt: skip
 
 
+REMEDY = (
+    "write it with operations that have one: exp, log, log1p, sqrt, tanh, abs, where, maximum, minimum, logaddexp, sum, "
+    "mean, max, einsum and the others of thalweg.expr"
+)
+
+
 def _reciprocal(x: Any) -> Node:
     return build("div", 1.0, x)
 
@@ -96,7 +102,7 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: Mapping
         return build(UFUNCS[ufunc], *inputs)
     if ufunc in COMPOSED:
         return COMPOSED[ufunc](*inputs)
-    raise UnsupportedError(f"np.{ufunc.__name__} has no derivative rule here", _remedy())
+    raise UnsupportedError(f"{_name(ufunc)} has no derivative rule here", REMEDY)
 
 
 def call_function(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -108,7 +114,7 @@ def call_function(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any
     """
     label = f"{function.__module__}.{function.__name__}".replace("numpy", "np", 1)
     if function not in FUNCTIONS:
-        raise UnsupportedError(f"{label} has no derivative rule here", _remedy())
+        raise UnsupportedError(f"{label} has no derivative rule here", REMEDY)
     try:
         return FUNCTIONS[function](*args, **kwargs)
     except TypeError as error:
@@ -117,6 +123,6 @@ def call_function(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any
         raise UnsupportedError(f"{label} on a node: {error}", "use the plain form of the function") from None
 
 
-def _remedy() -> str:
-    names = sorted({u.__name__ for u in [*UFUNCS, *COMPOSED]} | {f.__name__ for f in FUNCTIONS})
-    return "use one of " + ", ".join(names) + ", or the functions of thalweg.expr"
+def _name(ufunc: Any) -> str:
+    name = str(ufunc.__name__)
+    return f"np.{name}" if getattr(np, name, None) is ufunc else name
