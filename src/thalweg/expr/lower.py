@@ -152,7 +152,7 @@ def write_function(
     outputs: Sequence[Node],
     inputs: Sequence[tuple[str, Node]],
     constants: dict[str, Any],
-    residuals: Sequence[tuple[str, Node]] = (),
+    residuals: Sequence[tuple[str, Node]] | None = None,
     single: bool = False,
 ) -> str:
     """Write the text of one function.
@@ -162,14 +162,16 @@ def write_function(
         outputs: What it returns.
         inputs: Argument names and their leaves.
         constants: Filled with the arrays that the text refers to.
-        residuals: Leaves that arrive together in one tuple, as the first argument.
+        residuals: Leaves that arrive together in one tuple, as the first argument; None for no such argument.
         single: Return the one output itself, not a tuple.
 
     Returns:
         Python source.
 
     """
-    return _Writer([*residuals, *inputs], constants).write(name, expand_shared(outputs), inputs, residuals, single)
+    return _Writer([*(residuals or ()), *inputs], constants).write(
+        name, expand_shared(outputs), inputs, residuals, single
+    )
 
 
 class _Writer:
@@ -198,7 +200,7 @@ class _Writer:
         name: str,
         outputs: Sequence[Node],
         inputs: Sequence[tuple[str, Node]],
-        residuals: Sequence[tuple[str, Node]],
+        residuals: Sequence[tuple[str, Node]] | None,
         single: bool,
     ) -> str:
         order = topological(outputs)
@@ -218,7 +220,7 @@ class _Writer:
             fresh = node in self.owned and self.names[node] not in results
             results.append(self.names[node] if fresh else self._copied(node))
         arguments = [v for v, _ in inputs]
-        head = [f"def {name}({', '.join(['residuals'] * bool(residuals) + arguments)}):"]
+        head = [f"def {name}({', '.join(['residuals'] * (residuals is not None) + arguments)}):"]
         if residuals:
             head.append(f"    ({', '.join(v for v, _ in residuals)},) = residuals")
         body = "\n".join(self.lines)
@@ -228,7 +230,11 @@ class _Writer:
             floats = [v for v, x in self.leaves if x.kind == "f"]
             head.append(f"    dtype = numeric.common_dtype({', '.join(floats)})")
         head.append("    with errstate(all='ignore'):")
-        tail = f"        return {results[0]}" if single else f"        return ({', '.join(results)},)"
+        tail = (
+            f"        return {results[0]}"
+            if single
+            else "        return (" + "".join(f"{r}, " for r in results).rstrip() + ")"
+        )
         return "\n".join([*head, *self.lines, tail]) + "\n\n\n"
 
     def _copied(self, node: Node) -> str:

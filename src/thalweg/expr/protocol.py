@@ -24,8 +24,8 @@ UFUNCS: dict[Any, str] = {
 
 
 REMEDY = (
-    "write it with operations that have one: exp, log, log1p, sqrt, tanh, abs, where, maximum, minimum, logaddexp, sum, "
-    "mean, max, einsum and the others of thalweg.expr"
+    "write it with operations that have one: exp, log, log1p, sqrt, tanh, abs, where, maximum, minimum, logaddexp, "
+    "sum, mean, max, einsum and the others of thalweg.expr"
 )
 
 

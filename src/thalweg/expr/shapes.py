@@ -25,7 +25,9 @@ def broadcast(*shapes: Shape) -> Shape:
             if entry != 1 and size not in (1, entry):
                 raise InputError(
                     "shapes " + " and ".join(map(show, shapes)) + f" do not broadcast ({size} against {entry})",
-                    "reshape one of them",
+                    "reshape one of them"
+                    if isinstance(entry, int) and isinstance(size, int)
+                    else "the size of a named dimension is not known here: give both the same name, or size 1",
                 )
             size = entry if size == 1 else size
         out.append(size)
