@@ -5,7 +5,7 @@ import pytest
 
 from thalweg import expr
 from thalweg.core.errors import InputError
-from thalweg.expr import gradient, lower, lower_staged, simplify, symbol
+from thalweg.expr import evaluate, gradient, lower, lower_staged, simplify, symbol
 
 X, Y = symbol("x", ("n",)), symbol("y", ("n",))
 W, M = symbol("w", ("d",)), symbol("m", ("n", "d"))
@@ -34,6 +34,15 @@ def test_outputs_are_fresh_arrays():
         assert not np.shares_memory(a, x)
         assert a.flags.writeable
         assert not any(np.shares_memory(a, b) for b in outputs[i + 1 :])
+
+
+def test_views_of_arguments_are_never_written_to():
+    square = symbol("q", ("d", "d"))
+    x = np.arange(9.0).reshape(3, 3) + 1
+    for view in (expr.einsum("ii->i", square), square.T, square.reshape("d", "d"), expr.einsum("ij->ji", square)):
+        kernel = lower(expr.exp(-view) * 2.0, [square])
+        np.testing.assert_allclose(kernel(x), evaluate(expr.exp(-view) * 2.0, {square: x}))
+        np.testing.assert_array_equal(x, np.arange(9.0).reshape(3, 3) + 1)
 
 
 def test_mixed_precision_never_writes_into_the_smaller_buffer():

@@ -6,7 +6,7 @@ from scipy import special
 
 from thalweg import expr
 from thalweg.expr import evaluate, gradient, jvp, symbol
-from thalweg.expr.node import constant, table
+from thalweg.expr.node import build, constant, table
 from tolerances import arithmetic, central_difference
 
 RNG = np.random.default_rng(20)
@@ -66,7 +66,7 @@ UNARY = {
     "concatenate": (lambda x: expr.concatenate([x, x * x], axis=1), ANY, lambda x: np.concatenate([x, x * x], axis=1)),
 }  # fmt: skip
 # Rows met only inside derivatives or conditions, and checked there or in tests of their own.
-ELSEWHERE = {"scatter", "place", "dimension", "lt", "le", "gt", "ge", "eq", "ne",
+ELSEWHERE = {"scatter", "scatter_add", "place", "dimension", "lt", "le", "gt", "ge", "eq", "ne",
              "logical_and", "logical_or", "logical_not"}  # fmt: skip
 
 
@@ -179,6 +179,15 @@ def test_pick_and_its_transpose():
     values, labels = symbol("v", ("n", "k")), symbol("c", ("n",), "class")
     slope = evaluate(gradient(expr.pick(values, labels), values), {values: ANY, labels: LABELS})
     assert np.array_equal(slope, np.eye(4)[LABELS])
+
+
+def test_adding_one_entry_a_row_is_linear_both_ways():
+    x, v = expr.variable(ANY), expr.variable(np.array([2.0, -1.0, 0.5]))
+    node = build("scatter_add", x, v, constant(LABELS))
+    np.testing.assert_array_equal(node.value, ANY + np.eye(4)[LABELS] * v.value[:, None])
+    weights = np.arange(12.0).reshape(3, 4)
+    np.testing.assert_array_equal(gradient(node * weights, x).value, weights)
+    np.testing.assert_array_equal(gradient(node * weights, v).value, weights[np.arange(3), LABELS])
 
 
 def test_symbolic_mean_divides_by_the_size_met_at_run_time():

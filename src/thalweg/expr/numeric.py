@@ -58,17 +58,32 @@ def softmax(x: Any, axis: int) -> Any:
     return e
 
 
+def _rows(index: Any) -> tuple[Any, ...]:
+    """Give the index arrays that address one entry of the last axis in every row."""
+    index = np.asarray(index)
+    return (*np.ogrid[tuple([slice(n) for n in index.shape])], index) if index.ndim != 1 else (
+        np.arange(index.shape[0]), index,
+    )  # fmt: skip
+
+
 def pick(x: Any, index: Any) -> Any:
     """Give x[..., index[...]]: one entry of the last axis a row."""
-    return np.take_along_axis(np.asarray(x), np.asarray(index)[..., None], axis=-1)[..., 0]
+    return np.asarray(x)[_rows(index)]
 
 
 def scatter(x: Any, index: Any, size: int) -> Any:
     """Transpose of `pick`: x[...] placed at index[...] of a new last axis of length ``size``, zero elsewhere."""
-    x, index = np.broadcast_arrays(x, index)
-    out = np.zeros((*x.shape, size), dtype=x.dtype)
-    np.put_along_axis(out, index[..., None], x[..., None], axis=-1)
+    x = np.asarray(x)
+    out = np.zeros((*np.shape(index), size), dtype=x.dtype)
+    out[_rows(index)] = x
     return out
+
+
+def scatter_add(x: Any, values: Any, index: Any, out: Any = None) -> Any:
+    """Give x + scatter(values, index), which touches one entry a row; ``out`` may be ``x`` itself."""
+    result = np.array(x) if out is None else out
+    result[_rows(index)] += values
+    return result
 
 
 def decode_index(index: tuple[Any, ...]) -> tuple[Any, ...]:

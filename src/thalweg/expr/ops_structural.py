@@ -112,6 +112,20 @@ def _scatter_shape(shape: Shape, index: Shape, size: Dimension) -> Shape:
     return (*shape, size)
 
 
+def _scatter_add_jvp(node: Node, tangents: Tangents) -> Node | None:
+    (x, _, index), (tx, tv, _) = node.inputs, tangents
+    if tv is None:
+        return tx
+    moved = build("scatter", spread(tv, index.shape), index, params=(x.shape[-1],))
+    return accumulate(tx, moved)
+
+
+def _scatter_add_transpose(cotangent: Node, node: Node, index: int) -> Node:
+    if index == 0:
+        return cotangent
+    return unbroadcast(build("pick", cotangent, node.inputs[2]), node.inputs[1].shape)
+
+
 def _take_shape(shape: Shape, index: tuple[Any, ...]) -> Shape:
     out: list[Dimension] = []
     for part, size in zip(index, shape, strict=True):
@@ -177,6 +191,8 @@ ROWS = [
        "numeric.pick({}, {})"),
     Op("scatter", numeric.scatter, _scatter_shape, _linear,
        lambda c, n, i: build("pick", c, n.inputs[1]), "promote", "numeric.scatter({}, {}, {})", sized=True),
+    Op("scatter_add", numeric.scatter_add, lambda s, values, index: s, _scatter_add_jvp, _scatter_add_transpose,
+       "promote"),
     Op("take", numeric.take, _take_shape, _linear,
        lambda c, n, i: build("place", c, params=(*n.params, n.inputs[0].shape)), "promote", "numeric.take({}, {})"),
     Op("place", numeric.place, lambda s, index, shape: shape, _linear,
