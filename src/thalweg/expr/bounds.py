@@ -93,7 +93,7 @@ def _bound(loss: Node, z: Node, y: Node, domain: str) -> DerivativeBounds:
     if z not in set(topological([value])):
         return DerivativeBounds((0.0, 0.0), (0.0, 0.0), True, "the loss does not change with the prediction")
     try:
-        found = class_ranges(value, z) if z.ndim == 2 else _scalar(value, z, y, domain)
+        found = _classes(value, z) if z.ndim == 2 else _scalar(value, z, y, domain)
     except UnsupportedError as error:
         found = DerivativeBounds(LINE, LINE, None, f"unknown: {error.problem}")
     if found.convex is None and curvature(value, z) in ("convex", "affine", "constant"):
@@ -107,6 +107,16 @@ def _bound(loss: Node, z: Node, y: Node, domain: str) -> DerivativeBounds:
             how=found.how + "; no upper bound on the second derivative, so its value at the current point is used",
         )
     return found
+
+
+def _classes(value: Node, z: Node) -> DerivativeBounds:
+    def entrywise(entry: Node, one: Node) -> tuple[Range, Range, str]:
+        found = derivative_bounds(entry, one, symbol("y", one.shape), "real")
+        return found.first, found.second, found.how
+
+    row = class_ranges(value, z, entrywise)
+    convex = True if row.bend[0] >= 0 else None
+    return DerivativeBounds(row.slope, row.bend, convex, "composition: " + (row.how or "linear in the margins"))
 
 
 def _scalar(value: Node, z: Node, y: Node, domain: str) -> DerivativeBounds:

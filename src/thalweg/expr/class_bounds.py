@@ -8,17 +8,15 @@ elementwise function summed or picked along the class axis has a diagonal Hessia
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from thalweg.expr.differentiate import slope, substitute
 from thalweg.expr.node import Node, is_constant, symbol, table, topological
 from thalweg.expr.simplify import simplify
 
-if TYPE_CHECKING:
-    from thalweg.expr.bounds import DerivativeBounds
-
 Range = tuple[float, float]
+Entrywise = Callable[[Node, Node], tuple[Range, Range, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,33 +28,27 @@ class Row:
     how: str = ""
 
 
-def class_ranges(value: Node, z: Node) -> DerivativeBounds:
+def class_ranges(value: Node, z: Node, entrywise: Entrywise) -> Row:
     """Bound gradient components and Hessian eigenvalues of a class loss.
 
     Args:
         value: Shape ("n",), simplified.
         z: Shape ("n", "k").
+        entrywise: Bounds first and second derivative of an elementwise function: it takes the expression and its
+            variable, both of shape ("n",).
 
     Returns:
-        The bounds; infinite where the composition is not covered.
+        The ranges; infinite where the composition is not covered.
 
     """
-    from thalweg.expr.bounds import DerivativeBounds
-
-    row = _row(value, z)
-    convex = True if row.bend[0] >= 0 else None
-    return DerivativeBounds(row.slope, row.bend, convex, "composition: " + (row.how or "linear in the margins"))
-
-
-def _row(value: Node, z: Node) -> Row:
     known: dict[Node, Row] = {}
     for node in topological([value]):
         if node.shape == value.shape:
-            known[node] = _compose(node, z, known)
+            known[node] = _compose(node, z, known, entrywise)
     return known[value]
 
 
-def _compose(node: Node, z: Node, known: dict[Node, Row]) -> Row:
+def _compose(node: Node, z: Node, known: dict[Node, Row], entrywise: Entrywise) -> Row:
     if z not in set(topological([node])):
         return Row((0.0, 0.0), (0.0, 0.0))
     parts = [known.get(x) for x in node.inputs]
@@ -80,7 +72,7 @@ def _compose(node: Node, z: Node, known: dict[Node, Row]) -> Row:
                 "logsumexp's Hessian lies between 0 and 1/2",
             )
     if node.op in ("pick", "sum"):
-        return _diagonal(node.inputs[0], z, picked=node.op == "pick")
+        return _diagonal(node.inputs[0], z, node.op == "pick", entrywise)
     return Row((-math.inf, math.inf), (-math.inf, math.inf), f"{node.op} is not covered")
 
 
@@ -91,10 +83,8 @@ def _scale(node: Node, z: Node) -> float | None:
     return float(rate.value) if is_constant(rate) else None
 
 
-def _diagonal(inner: Node, z: Node, picked: bool) -> Row:
+def _diagonal(inner: Node, z: Node, picked: bool, entrywise: Entrywise) -> Row:
     """Bound the sum, or one picked entry, of an elementwise function of the margins: its Hessian is diagonal."""
-    from thalweg.expr.bounds import derivative_bounds
-
     scale = _scale(inner, z)
     if scale is not None:
         return Row((min(scale, 0.0), max(scale, 0.0)) if picked else (scale, scale), (0.0, 0.0))
@@ -105,11 +95,10 @@ def _diagonal(inner: Node, z: Node, picked: bool) -> Row:
         return Row((-math.inf, math.inf), (-math.inf, math.inf), "a coupling of the margins is not covered")
     one = symbol("z", ("n",))
     (entry,) = substitute([inner], {z: one})
-    found = derivative_bounds(entry, one, symbol("y", ("n",)), "real")
-    first, second = found.first, found.second
+    first, second, how = entrywise(entry, one)
     if picked:
         first, second = (min(first[0], 0.0), max(first[1], 0.0)), (min(second[0], 0.0), max(second[1], 0.0))
-    return Row(first, second, "a diagonal Hessian, by " + found.how)
+    return Row(first, second, "a diagonal Hessian, by " + how)
 
 
 def _plus(a: Row, b: Row) -> Row:
