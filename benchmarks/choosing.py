@@ -18,8 +18,8 @@ import sys
 import time
 
 import numpy as np
-from calibrate import logistic, problems
 
+from calibrate import logistic, problems
 from thalweg.data import Table
 from thalweg.planning import Prepared, solve
 from thalweg.problems import FiniteSum

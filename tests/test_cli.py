@@ -29,9 +29,17 @@ def test_fit_prints_and_keeps_everything(tmp_path):
     for words in ("569 rows x 30 features, logistic loss", "l2 = 1/n", "proof", "converged", "held-out", "runs/"):
         assert words in done.stdout
     assert "step" in done.stderr
+    # Said before it happens: diagnosis and plan stand above what was observed.
+    labels = [line.split(" ")[0] for line in done.stdout.splitlines() if not line.startswith(" ")]
+    assert labels.index("diagnosis") < labels.index("plan") < labels.index("solve") < labels.index("certificate")
     assert "Warning" not in done.stderr
     folder = tmp_path / "runs" / "breast_cancer-1"
-    assert sorted(path.name for path in folder.iterdir()) == ["run.json", "solution.npz", "trace.csv"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "report.html",
+        "run.json",
+        "solution.npz",
+        "trace.csv",
+    ]
     X, y = datasets.load_breast_cancer(return_X_y=True)
     peer = LogisticRegression(C=1.0, solver="newton-cholesky", tol=1e-12, max_iter=1000).fit(X, y)
     with np.load(folder / "solution.npz") as solution:
@@ -141,6 +149,35 @@ def test_separable_data_has_its_own_exit(tmp_path):
     assert "l2 > 0" in done.stdout
     with np.load(tmp_path / "runs" / "apart-1" / "solution.npz") as solution:
         assert np.linalg.norm(solution["direction"]) == pytest.approx(1)
+
+
+def test_plan_diagnose_and_report_alone(tmp_path):
+    planned = thalweg("plan", "iris", cwd=tmp_path)
+    assert planned.returncode == 0
+    assert planned.stdout.startswith("> newton")
+    assert "gradient-descent" in planned.stdout
+    rows = json.loads(thalweg("plan", "iris", "--json", cwd=tmp_path).stdout)["rows"]
+    assert {"newton", "newton-cg", "l-bfgs", "nesterov", "gradient-descent"} == {row["method"] for row in rows}
+    measured = json.loads(thalweg("diagnose", "iris", "--json", cwd=tmp_path).stdout)
+    assert {"L", "mu", "kappa", "kappa_scaled", "L_max", "sigma2", "effective_dimension"} <= set(measured["constants"])
+    assert list(tmp_path.iterdir()) == []
+    assert thalweg("fit", "iris", "--quiet", cwd=tmp_path).returncode == 0
+    page = tmp_path / "runs" / "iris-1" / "report.html"
+    page.unlink()
+    assert thalweg("report", "runs/iris-1", cwd=tmp_path).returncode == 0
+    assert page.stat().st_size < 2_000_000
+    assert thalweg("report", "runs/nothing", cwd=tmp_path).returncode == 2
+
+
+def test_a_method_by_name_overrules_the_plan(tmp_path):
+    done = thalweg("fit", "iris", "--method", "nesterov", "--json", "--quiet", cwd=tmp_path)
+    record = json.loads(done.stdout)
+    assert record["method"] == "nesterov"
+    assert record["settings"]["method_asked"] == "nesterov"
+    assert record["status"] == "converged"
+    done = thalweg("fit", "iris", "--method", "newtn", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "newtn" in done.stderr
 
 
 def test_help_and_wrong_options(tmp_path):

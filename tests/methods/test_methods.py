@@ -120,11 +120,8 @@ def test_newton_is_quadratic_near_the_minimum():
 def test_newton_with_a_kept_factor_forms_fewer_hessians(monkeypatch):
     problem, _ = problem_of("softmax")
     formed = []
-    original = FiniteSum.at(problem, problem.start()).__class__.class_blocks
-    monkeypatch.setattr(
-        "thalweg.problems.finite_sum.FiniteSumPoint.class_blocks",
-        lambda self: formed.append(1) or original(self),
-    )
+    original = Newton._fresh
+    monkeypatch.setattr(Newton, "_fresh", lambda *arguments: formed.append(1) or original(*arguments))
     counts = []
     for method in (Newton(share=0.0), Newton(share=10.0)):
         formed.clear()

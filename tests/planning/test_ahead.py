@@ -192,3 +192,57 @@ class TestLook:
         json.dumps(outlook.plan.record(), allow_nan=False)
         assert str(outlook.diagnosis)
         assert str(outlook.plan)
+
+
+def test_weights_on_rows_outside_the_sample():
+    """Rows of weight zero are no part of a rehearsal, whichever rows the seed would draw."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(50, 3))
+    y = X[:, 0] + rng.normal(size=50)
+    weights = np.zeros(50)
+    weights[[3, 30]] = 1
+    for seed in range(10):
+        assert tw.plan(tw.FiniteSum(X, y, "squared", 0.1, weights), seed=seed).predictions
+
+
+@pytest.mark.parametrize("at", [np.zeros(3), np.full(4, np.nan), np.zeros((4, 1)), "x"])
+def test_a_point_that_is_none_is_refused(at):
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    with pytest.raises(tw.InputError, match="at"):
+        tw.diagnose(X, X[:, 0], at=at)
+
+
+@pytest.mark.parametrize(
+    "options", [{"loss": "squared"}, {"l2": 3.0}, {"y": np.ones(50)}, {"sample_weight": np.ones(50)}, {"target": "y"}]
+)
+def test_settings_beside_a_problem_are_refused(options):
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    with pytest.raises(tw.InputError):
+        tw.plan(tw.FiniteSum(X, X[:, 0], "squared"), **options)
+
+
+def test_an_objective_that_overflows_is_refused():
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    with pytest.raises(tw.InputError, match="not finite"):
+        tw.plan(X, np.arange(50.0) * 1e200, loss="squared")
+
+
+def test_gradient_descent_is_priced_on_quadratics():
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(300, 8)) @ rng.normal(size=(8, 8))
+        y = X @ rng.normal(size=8) + rng.normal(size=300)
+        plan = tw.plan(tw.FiniteSum(X, y, "squared", 1e-3))
+        assert np.isfinite(plan["gradient-descent"].steps), seed
+
+
+def test_an_unknown_row_is_a_key_error():
+    with pytest.raises(KeyError, match="adam"):
+        tw.plan("iris")["adam"]
+
+
+def test_tol_zero_makes_a_plan_without_warnings(recwarn):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3))
+    tw.plan(X, np.where(X[:, 0] + rng.logistic(size=60) > 0, 1.0, -1.0), tol=0.0)
+    assert not [w for w in recwarn if "thalweg" in str(w.filename)]

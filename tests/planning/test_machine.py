@@ -155,3 +155,41 @@ def test_a_measurement_fills_every_field_with_a_positive_number():
     assert profile.key == machine._key()
     # It survives the file it is kept in.
     assert MachineProfile(**json.loads(json.dumps(dataclasses.asdict(profile)))) == profile
+
+
+@pytest.mark.parametrize(
+    "change", [{"measured": None}, {"step_seconds": {}}, {"bandwidth": 0.0}, {"bandwidth": "fast"}]
+)
+def sound_profile():
+    return MachineProfile(1e9, 1e10, 1e-8, dict.fromkeys(METHODS, 1e-4), machine.time.time(), machine._key())
+
+
+@pytest.mark.parametrize(
+    "change", [{"measured": None}, {"step_seconds": {}}, {"bandwidth": 0.0}, {"bandwidth": "fast"}, {"key": "other"}]
+)
+def test_a_file_with_senseless_fields_is_measured_again(change, tmp_path, monkeypatch):
+    monkeypatch.setenv("THALWEG_CACHE", str(tmp_path))
+    good = sound_profile()
+    monkeypatch.setattr(machine, "measure", lambda: good)
+    (tmp_path / "machine.json").write_text(json.dumps({**dataclasses.asdict(good), **change}))
+    machine_profile.cache_clear()
+    try:
+        assert machine_profile() == good
+    finally:
+        machine_profile.cache_clear()
+
+
+def test_a_disk_that_fills_leaves_no_partial_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("THALWEG_CACHE", str(tmp_path))
+    monkeypatch.setattr(machine, "measure", sound_profile)
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(machine.os, "replace", full)
+    machine_profile.cache_clear()
+    try:
+        machine_profile()
+    finally:
+        machine_profile.cache_clear()
+    assert not list(tmp_path.iterdir())

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import thalweg as tw
+from thalweg.core.events import Started
 from thalweg.core.plan import Revision
 from thalweg.planning import HeldOut, RunFolder, fit_record
 from thalweg.planning.record import steps_to_target, verdict
@@ -271,3 +272,37 @@ def test_a_page_that_cannot_be_written_is_named(tmp_path):
         tw.report(fitted("converged"), tmp_path / "file" / "page.html")
     assert caught.value.remedy
     assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_a_diverged_fit_has_a_record(tmp_path):
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    fit = tw.fit(X, X[:, 0], loss=lambda z, y: -((z - y) ** 2), l2=0.0)
+    json.dumps(fit_record(fit), allow_nan=False)
+    tw.report(fit, tmp_path / "page.html")
+
+
+def test_a_fit_interrupted_before_its_first_step_has_a_record():
+    X = np.random.default_rng(0).normal(size=(60, 3))
+
+    def listen(event):
+        if isinstance(event, Started):
+            raise KeyboardInterrupt
+
+    json.dumps(fit_record(tw.fit(X, X[:, 0], listen=listen)), allow_nan=False)
+
+
+def test_a_fit_that_missed_its_target_does_not_claim_steps_to_it():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3))
+    y = np.where(X[:, 0] + rng.logistic(size=60) > 0, 1.0, -1.0)
+    record = fit_record(tw.fit(X, y, max_steps=1))
+    assert not any("to the target" in s and "took" in s for s in record["verdict"])
+
+
+def test_the_predicted_curve_ends_at_the_predicted_steps():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3))
+    y = np.where(X[:, 0] + rng.logistic(size=60) > 0, 1.0, -1.0)
+    record = fit_record(tw.fit(X, y))
+    chosen = next(row for row in record["plan"]["rows"] if row["chosen"])
+    assert record["predicted"]["step"][-1] == pytest.approx(chosen["steps"], abs=1)

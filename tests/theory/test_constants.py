@@ -142,6 +142,8 @@ def test_smoothness_is_the_closed_form_and_is_never_exceeded(name, weighted):
     problem, reference = both(name, weighted)
     found = diagnose(problem).constants["L"]
     closed = CURVATURE[name] * second_moment(reference) + L2
+    if name == "squared":  # the Hessian is constant, and the penalty is not on the intercept
+        closed = np.linalg.eigvalsh(reference.hessian(np.zeros(reference.size)))[-1]
     # The product promises derived curvature bounds to 1e-6 of the truth; those of these losses are exact to rounding.
     assert found.value == pytest.approx(closed, rel=EIGENVALUE + 1e-6)
     assert found.where == "everywhere"
@@ -160,8 +162,7 @@ def test_smoothness_is_the_closed_form_and_is_never_exceeded(name, weighted):
 def test_a_constant_hessian_has_its_largest_eigenvalue_as_l():
     problem, reference = both("squared")
     found = diagnose(problem).constants["L"]
-    # The penalty is not on the intercept: the closed form that adds l2 to everything is above the truth by at most l2.
-    assert np.linalg.eigvalsh(reference.hessian(np.zeros(D + 1)))[-1] <= found.value * (1 + EIGENVALUE)
+    assert found.value == pytest.approx(np.linalg.eigvalsh(reference.hessian(np.zeros(D + 1)))[-1], rel=EIGENVALUE)
     assert "closed form" in found.how
 
 
@@ -251,7 +252,8 @@ def test_intervals_of_lanczos_hold_the_dense_truth(name, form, steps, monkeypatc
             kappa = values[-1] / values[0]
             assert holds(found.constants[names[1]], kappa, kappa * 2 * slack / values[0])
         assert holds(found.constants["L_scaled"], scaled[-1], EIGENVALUE * scaled[-1])
-        truth = CURVATURE[name] * second_moment(reference) + L2 if np.isfinite(CURVATURE[name]) else raw[-1]
+        bounded = np.isfinite(CURVATURE[name]) and name != "squared"
+        truth = CURVATURE[name] * second_moment(reference) + L2 if bounded else raw[-1]
         assert holds(found.constants["L"], truth, EIGENVALUE * truth)
         assert "Lanczos" in found.constants["mu"].how
         assert found.raw.weights.sum() == pytest.approx(1.0, abs=1e-12)
@@ -297,3 +299,41 @@ def test_quantiles_of_a_dense_spectrum():
     assert found.quantile(0.5) == pytest.approx(values[2], rel=EIGENVALUE * values[-1] / values[2])
     assert found.quantile(1.0) == pytest.approx(values[-1], rel=EIGENVALUE)
     assert found.quantile(0.01) == pytest.approx(values[0], abs=EIGENVALUE * values[-1])
+
+
+def test_l_of_a_constant_hessian_is_its_largest_eigenvalue():
+    X = 0.01 * np.random.default_rng(0).normal(size=(50, 2))
+    truth = np.linalg.eigvalsh(Objective("squared", X, X[:, 0], 1.0).hessian(np.zeros(3)))[-1]
+    found = diagnose(FiniteSum(X, X[:, 0], "squared", 1.0)).constants["L"]
+    assert found.value == pytest.approx(truth, rel=1e-6) or holds(found, truth, 1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_effective_dimension_with_free_intercepts(name):
+    problem, reference = both(name)
+    k, d = reference.k, reference.d
+    data = reference.hessian(np.zeros(reference.size))
+    data[range(k * d), range(k * d)] -= L2
+    values = np.maximum(np.linalg.eigvalsh(data), 0.0)
+    found = diagnose(problem).constants["effective_dimension"]
+    assert found.value == pytest.approx((values / (values + L2)).sum(), rel=1e-6) or holds(
+        found, (values / (values + L2)).sum(), 1e-6
+    )
+
+
+def test_lanczos_of_softmax_looks_at_directions_that_tell_classes_apart(monkeypatch):
+    monkeypatch.setattr(constants, "MAX_DENSE", 5)
+    problem, reference = both("softmax", d=30, n=100)
+    values = eigenvalues(reference, np.zeros(reference.size))
+    found = diagnose(problem).constants
+    assert holds(found["mu"], values[0], EIGENVALUE * values[-1])
+    assert found["kappa"].value < 10 * values[-1] / values[0]
+
+
+def test_zero_weight_rows_are_no_examples():
+    X, y, _ = table("logistic")
+    w = np.ones(len(y))
+    w[np.argmax(np.square(X).sum(1))] = 0
+    a = diagnose(FiniteSum(X, y, "logistic", 0.1, w)).constants["L_max"].value
+    b = diagnose(FiniteSum(X[w > 0], y[w > 0], "logistic", 0.1)).constants["L_max"].value
+    assert a == pytest.approx(b)

@@ -134,7 +134,10 @@ def test_runs_of_the_driver_take_the_foreseen_steps_on_a_quadratic(name):
     values = np.minimum.accumulate(last.solution.trace["value"]) - best
     for step, gap in zip(steps, gaps, strict=True):
         if 1 <= step <= observed:
-            assert gap == pytest.approx(values[int(step)], rel=0.05)
+            # Momentum oscillates about the envelope that the run's lowest values trace.
+            assert gap >= values[int(step)] * 0.95
+            if name != "heavy-ball":
+                assert gap == pytest.approx(values[int(step)], rel=0.05)
 
 
 @pytest.mark.parametrize("rows", [None, N // 2], ids=["all", "half"])
@@ -164,7 +167,7 @@ def test_gradient_descent_in_closed_form_is_the_literal_iteration():
     eigenvalues, away = np.geomspace(1e-3, 1, 12), rng.normal(size=12)
     alpha = 2 / (1 + 1e-3)
     target = 1e-9
-    steps, (marks, gaps) = predict._gradient_descent(eigenvalues, away, alpha, target)
+    steps, (marks, gaps) = predict._two_term(eigenvalues, away, alpha, 0.0, target)
     v, values = away.copy(), []
     while not values or values[-1] > target:
         values.append(0.5 * v @ (eigenvalues * v))
@@ -180,7 +183,7 @@ def test_gradient_descent_in_closed_form_is_the_literal_iteration():
 
 
 def test_gradient_descent_with_too_long_a_step_never_arrives():
-    steps, _ = predict._gradient_descent(np.array([0.1, 1.0]), np.ones(2), 2.5, 1e-6)
+    steps, _ = predict._two_term(np.array([0.1, 1.0]), np.ones(2), 2.5, 0.0, 1e-6)
     assert steps == math.inf
 
 
@@ -264,13 +267,30 @@ def test_a_target_that_is_met_at_the_start_needs_no_steps():
         assert foresee(rehearsal, tuned(name, largest, smallest, True), np.zeros(changed.size), loose).steps == 0
 
 
-def test_a_target_of_zero_is_never_reached():
+def test_a_target_of_zero_is_rounding():
     changed, _, _, rehearsal = prepared("squared", 1e2)
     largest, smallest = curvatures(changed, rehearsal)
     for name in ("gradient-descent", "heavy-ball", "nesterov"):
         method = tuned(name, largest, smallest, True)
         steps = foresee(rehearsal, method, np.zeros(changed.size), 0.0).steps
-        assert steps > 100 or math.isinf(steps), name
+        assert steps > foresee(rehearsal, method, np.zeros(changed.size), 1e-8).steps, name
+
+
+@pytest.mark.parametrize("kappa", [1e2, 1e5, 1e6])
+@pytest.mark.parametrize("name", ["nesterov", "heavy-ball"])
+def test_momentum_is_foreseen_far_ahead(name, kappa, monkeypatch):
+    """Long runs whose values climb before they fall, beside the method's own code on the same eigenvalues."""
+    eigenvalues, away = np.geomspace(1 / kappa, 1, 50), np.ones(50)
+    target = 1e-8 * 0.5 * eigenvalues.sum()
+    method = tuned(name, 1.0, 1 / kappa, True)
+    found = (
+        predict._two_term(eigenvalues, away, method.step_size, method.momentum, target)
+        if name == "heavy-ball"
+        else predict._follow(eigenvalues, away, method, target)
+    )[0]
+    monkeypatch.setattr(predict, "MAX_FOLLOWED", 1_000_000)
+    truth = predict._follow(eigenvalues, away, method, target)[0]
+    assert truth / EXTRAPOLATED <= found <= truth * EXTRAPOLATED
 
 
 def test_a_rehearsal_of_some_rows_refined_finds_the_whole_problems_minimum():

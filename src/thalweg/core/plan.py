@@ -164,7 +164,10 @@ class Plan:
     revisions: tuple[Revision, ...] = ()
 
     def __getitem__(self, method: str) -> Prediction:
-        return next(row for row in self.predictions if row.method == method)
+        for row in self.predictions:
+            if row.method == method:
+                return row
+        raise KeyError(f"{method!r} is not in this plan: {', '.join(row.method for row in self.predictions)}")
 
     def __str__(self) -> str:
         lines = []
@@ -173,7 +176,7 @@ class Plan:
             low, high = row.steps_interval
             steps = f"{_count(row.steps)} steps [{_count(low)}, {_count(high)}]"
             lines.append(
-                f"{mark} {row.method:<17}{steps:<28}{_time(row.seconds):>9}{_size(row.bytes):>9}  {row.why}".rstrip()
+                f"{mark} {row.method:<17}{steps:<34}{_time(row.seconds):>9}{_size(row.bytes):>9}  {row.why}".rstrip()
             )
         lines.extend(f"! step {r.step}: {r.before} -> {r.after}: {r.reason}" for r in self.revisions)
         return "\n".join(lines)

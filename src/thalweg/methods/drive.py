@@ -80,7 +80,7 @@ class _Run:
         self.steps, self.passes = 0, 0.0
         self.schedule = _Schedule(target)
         self.lowest, self.improved = np.inf, 0
-        self.patience = STALL_STEPS if method.polishes else STALL_STEPS_MOMENTUM
+        self.patience = STALL_STEPS if method.certifies else STALL_STEPS_MOMENTUM
         self.started, self.started_cpu = time.perf_counter(), time.process_time()
 
     def loop(self, point: Any) -> Generator[Event, None, None]:
@@ -125,7 +125,7 @@ class _Run:
         """The bound at a state: the point's own, or what earlier bounds and the decrease since then imply."""
         if not np.isfinite(state.point.value):
             return Certificate(np.inf, CertificateKind.NONE, "the objective is not finite")
-        if self.method.polishes:
+        if self.method.certifies:
             certificate: Certificate = state.point.certificate(state.direction, state.refine, wanted)
         elif self.schedule.due(self.steps) or wanted > self.target:
             # A first-order direction says little about f*; a Newton direction computed for the purpose says all.
@@ -134,7 +134,7 @@ class _Run:
         else:
             certificate = Certificate(np.inf, CertificateKind.PROOF, "not computed at this step")
         if certificate.kind is CertificateKind.NONE:
-            if 0 <= state.decrement < np.inf and self.method.polishes:
+            if 0 <= state.decrement < np.inf and self.method.certifies:
                 how = "half the Newton decrement squared; " + certificate.how
                 return Certificate(0.5 * state.decrement, CertificateKind.ESTIMATE, how)
             return certificate
@@ -166,7 +166,7 @@ class _Run:
     def _ended(self, state: State, certificate: Certificate, reached: bool) -> Status | None:
         if state.failure is Status.DIVERGED or not np.isfinite(state.point.value):
             return Status.DIVERGED
-        look = self.method.polishes or self.schedule.last_attempt == self.steps
+        look = self.method.certifies or self.schedule.last_attempt == self.steps
         if look and self.problem.l2 == 0 and self.problem.convex and self._separable(state, reached):
             return Status.SEPARABLE
         if state.failure is not None:

@@ -63,6 +63,7 @@ class GradientDescent:
     step_size: float | None = None
     name: str = "gradient-descent"
     needs: frozenset[str] = frozenset({"value", "gradient"})
+    certifies: bool = False
     polishes: bool = False
     reference: str = "Nesterov, Lectures on Convex Optimization (2018), section 2.1.5"
 
@@ -110,6 +111,7 @@ class HeavyBall:
     patience: float = 10.0
     name: str = "heavy-ball"
     needs: frozenset[str] = frozenset({"value", "gradient"})
+    certifies: bool = False
     polishes: bool = False
     reference: str = "Polyak, USSR Computational Mathematics and Mathematical Physics 4 (1964), 1-17"
 
@@ -166,6 +168,7 @@ class Nesterov:
     patience: int = 100
     name: str = "nesterov"
     needs: frozenset[str] = frozenset({"value", "gradient"})
+    certifies: bool = False
     polishes: bool = False
     reference: str = "O'Donoghue and Candes, Foundations of Computational Mathematics 15 (2015), 715-732"
 

@@ -98,6 +98,10 @@ class Method(Protocol):
         """Oracles a point must answer."""
 
     @property
+    def certifies(self) -> bool:
+        """Whether its direction is close to Newton's, so that the certificate follows from it at every step."""
+
+    @property
     def polishes(self) -> bool:
         """Whether a step beyond the target costs little and is worth taking down to the precision floor."""
 

@@ -49,6 +49,7 @@ class Newton:
     first_solver: Solve | None = None
     name: str = "newton"
     needs: frozenset[str] = frozenset({"value", "gradient", "hvp", "hessian", "hessian_passes", "along"})
+    certifies: bool = True
     polishes: bool = True
     reference: str = "Boyd and Vandenberghe, Convex Optimization (2004), section 9.5"
 
@@ -108,7 +109,8 @@ class NewtonCG:
     max_products: int = 500
     name: str = "newton-cg"
     needs: frozenset[str] = frozenset({"value", "gradient", "hvp", "along"})
-    polishes: bool = True
+    certifies: bool = True
+    polishes: bool = False
     reference: str = "Nocedal and Wright, Numerical Optimization (2006), section 7.1"
 
     def init(self, point: Any) -> State:

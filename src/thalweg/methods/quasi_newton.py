@@ -23,6 +23,7 @@ class LBFGS:
     memory: int = 20
     name: str = "l-bfgs"
     needs: frozenset[str] = frozenset({"value", "gradient", "along"})
+    certifies: bool = False
     polishes: bool = False
     reference: str = "Liu and Nocedal, Mathematical Programming 45 (1989), 503-528"
 

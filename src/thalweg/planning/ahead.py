@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from thalweg.core.check import checked_number
+from thalweg.core.errors import InputError
 from thalweg.core.plan import Diagnosis, Plan
 from thalweg.data import Table, load_table
-from thalweg.planning.fitting import RELATIVE_TARGET, Prepared, prepare
+from thalweg.planning.fitting import RELATIVE_TARGET, checked_start_value, prepare
 from thalweg.planning.rank import Prospect, make_plan
 from thalweg.problems import ChangedProblem, FiniteSum, Loss, Standardizing, Target
 from thalweg.theory import diagnose as diagnose_problem
@@ -45,8 +46,8 @@ def look(problem: FiniteSum, tol: float | None = None, seed: int = 0) -> Outlook
         seed: Seed of random vectors and of the rows that are rehearsed on.
 
     """
+    target = RELATIVE_TARGET * abs(checked_start_value(problem))
     diagnosis = diagnose_problem(problem, seed)
-    target = RELATIVE_TARGET * abs(problem.at(problem.start()).value)
     if tol is not None:
         target = checked_number("tol", tol, "it is a target for f - f*: leave it out for 1e-8 f(0)")
     changed = ChangedProblem(problem, Standardizing(problem))
@@ -80,7 +81,7 @@ def diagnose(
         The constants with how, where, interval and cost, and both spectra.
 
     """
-    problem = X if isinstance(X, FiniteSum) else _prepared(X, y, loss, l2, target, sample_weight).problem
+    problem = _problem(X, y, loss=loss, l2=l2, target=target, sample_weight=sample_weight)
     return diagnose_problem(problem, seed, at)
 
 
@@ -111,20 +112,21 @@ def plan(
         The printable plan.
 
     """
-    problem = X if isinstance(X, FiniteSum) else _prepared(X, y, loss, l2, target, sample_weight).problem
+    problem = _problem(X, y, loss=loss, l2=l2, target=target, sample_weight=sample_weight)
     return look(problem, tol, seed).plan
 
 
-def _prepared(
-    X: Any,
-    y: Any,
-    loss: str | Loss | Callable[[Any, Any], Any] | None,
-    l2: float | None,
-    target: str | int | None,
-    sample_weight: Any,
-) -> Prepared:
-    domain = None
-    if y is not None and target is not None:
-        domain, target = Target.parse(str(target)), None
-    table = X if isinstance(X, Table) else load_table(X, target, y=y, sample_weight=sample_weight)
-    return prepare(table, loss=loss, l2=l2, domain=domain)
+def _problem(X: Any, y: Any, **settings: Any) -> FiniteSum:
+    """The problem itself, or the one that data and settings make."""
+    if isinstance(X, FiniteSum):
+        given = [name for name, value in {"y": y, **settings}.items() if value is not None]
+        if given:
+            raise InputError(
+                f"{', '.join(given)} given beside a FiniteSum, which has its own", "set them where the problem is made"
+            )
+        return X
+    domain, column = None, settings.pop("target")
+    if y is not None and column is not None:
+        domain, column = Target.parse(str(column)), None
+    table = X if isinstance(X, Table) else load_table(X, column, y=y, sample_weight=settings.pop("sample_weight"))
+    return prepare(table, loss=settings["loss"], l2=settings["l2"], domain=domain).problem

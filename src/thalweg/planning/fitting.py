@@ -11,7 +11,7 @@ import numpy as np
 
 from thalweg.core.check import checked_number
 from thalweg.core.errors import InputError
-from thalweg.core.plan import Diagnosis, Plan
+from thalweg.core.plan import Diagnosis, Plan, Prediction
 from thalweg.core.records import Certificate, Cost, Solution, Status, Trace
 from thalweg.data import Table, encode_target, load_table, split_rows
 from thalweg.methods import Method
@@ -24,7 +24,7 @@ from thalweg.planning.rank import (
     typical_plan,
     warm_newton,
 )
-from thalweg.planning.run import Listener, find_method, run
+from thalweg.planning.run import UNTUNED, Listener, find_method, run
 from thalweg.problems import (
     ChangedProblem,
     FiniteSum,
@@ -43,8 +43,6 @@ RELATIVE_TARGET = 1e-8
 MAX_STEPS = 1_000_000
 #: The reason of a plan whose method the caller named.
 ASKED = "asked for by name"
-#: Methods that run without constants: asking for one by name needs no rehearsal.
-UNTUNED = ("newton", "newton-cg", "l-bfgs")
 
 
 @dataclass(frozen=True)
@@ -121,13 +119,11 @@ class Fit:
         known = {row.method: row for row in made.predictions}
         if set(known) >= {row.method for row in full.predictions}:
             return made
-        rows = tuple(
-            replace(row, steps=old.steps, steps_interval=old.steps_interval, basis=old.basis, why=old.why)
-            if (old := known.get(row.method)) is not None
-            else row
-            for row in full.predictions
+        rows = tuple(_kept(known.get(row.method), row) for row in full.predictions)
+        made_when = full.made if not known else f"{made.chosen} before the first step, the others {full.made}"
+        return replace(
+            full, predictions=rows, chosen=made.chosen, reason=made.reason, made=made_when, revisions=made.revisions
         )
-        return replace(full, predictions=rows, chosen=made.chosen, reason=made.reason, revisions=made.revisions)
 
     @cached_property
     def diagnosis(self) -> Diagnosis:
@@ -342,9 +338,7 @@ def solve(
     if tol is not None:
         tol = checked_number("tol", tol, "it is a target for f - f*: leave it out for 1e-8 f(0)")
     max_seconds = checked_number("max_seconds", max_seconds, "leave it out for no limit", allow_infinity=True)
-    start_value = problem.at(problem.start()).value
-    if not np.isfinite(start_value):
-        raise InputError("the objective at zero is not finite", "check the loss at z = 0 and the scale of y")
+    start_value = checked_start_value(problem)
     wanted = RELATIVE_TARGET * abs(start_value) if tol is None else tol
     changed = ChangedProblem(problem, Standardizing(problem))
     if prospect is None:
@@ -385,6 +379,38 @@ def solve(
         problem=problem,
         made_plan=plan,
     )
+
+
+def _kept(old: Prediction | None, new: Prediction) -> Prediction:
+    """The prediction made before the run, with what only a full plan prices added in proportion."""
+    if old is None:
+        return new
+    factor = old.steps / max(new.steps, 1.0)
+    low, high = (end / max(old.steps, 1.0) for end in old.steps_interval)
+    seconds = factor * new.seconds
+    curve = factor * new.curve[0], new.curve[1]
+    return replace(
+        old,
+        curve=curve,
+        seconds=seconds,
+        seconds_interval=(low * seconds, high * seconds),
+        passes=factor * new.passes,
+        bytes=new.bytes,
+    )
+
+
+def checked_start_value(problem: FiniteSum) -> float:
+    """f(0).
+
+    Raises:
+        InputError: If it is not finite.
+
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        value = problem.at(problem.start()).value
+    if not np.isfinite(value):
+        raise InputError("the objective at zero is not finite", "check the loss at z = 0 and the scale of y")
+    return value
 
 
 def _in_user_units(problem: FiniteSum, change: Standardizing, solution: Solution) -> Solution:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -45,6 +46,16 @@ class MachineProfile:
     measured: float
     key: str
 
+    def sound(self) -> bool:
+        """Whether every figure makes sense, is of this machine, and is fresh."""
+        figures = [self.bandwidth, self.gram_rate, self.element_seconds, *self.step_seconds.values()]
+        return (
+            self.key == _key()
+            and self.step_seconds.keys() == METHODS.keys()
+            and all(isinstance(value, float) and 0 < value < np.inf for value in figures)
+            and 0 <= time.time() - self.measured < MAX_AGE
+        )
+
 
 @cache
 def machine_profile() -> MachineProfile:
@@ -54,10 +65,10 @@ def machine_profile() -> MachineProfile:
     if path is not None:
         try:
             kept = MachineProfile(**json.loads(path.read_text()))
-        except (OSError, ValueError, TypeError):
-            kept = None
-        if kept is not None and kept.key == _key() and 0 <= time.time() - kept.measured < MAX_AGE:
-            return kept
+            if kept.sound():
+                return kept
+        except (OSError, ValueError, TypeError, AttributeError):
+            pass  # absent, torn or of another kind: measured again
     profile = measure()
     if path is not None:
         partial = path.with_name(f".machine.{os.getpid()}")
@@ -65,7 +76,9 @@ def machine_profile() -> MachineProfile:
             partial.write_text(json.dumps(asdict(profile)))
             os.replace(partial, path)
         except OSError:
-            pass  # a folder that cannot be written only means measuring again next time
+            # A folder that cannot be written only means measuring again next time.
+            with contextlib.suppress(OSError):
+                partial.unlink()
     return profile
 
 

@@ -159,9 +159,12 @@ def make_plan(
     if quick:
         names = [name for name in names if name in (*rehearsed, "l-bfgs")]
     else:
-        # The step of first-order methods needs L where the run starts; a sample of rows tells it well enough.
-        start = rehearsal.start
-        largest = float(lanczos(start.hvp, problem.size, seed, steps=12, tolerance=0.01).largest.value)
+        if quadratic:
+            largest = rehearsal.largest
+        else:
+            # The step of first-order methods needs L where the run starts; a sample of rows tells it well enough.
+            largest = float(lanczos(rehearsal.start.hvp, problem.size, seed, steps=12, tolerance=0.01).largest.value)
+        largest = largest if largest > 0 else 1.0  # nothing is minimised along negative curvature
         smallest = max(rehearsal.smallest, 1e-12 * largest)
     pass_seconds = _pass_seconds(base, profile)
     zero = np.zeros(problem.size)
@@ -204,9 +207,10 @@ def _applies(name: str, quadratic: bool, dense: bool) -> bool:
 
 def _sample(problem: FiniteSum, seed: int) -> np.ndarray | None:
     """Rows to rehearse on, or None for all of them."""
-    n = problem.n
+    used = np.arange(problem.n) if isinstance(problem.share, float) else np.flatnonzero(problem.share > 0)
+    n = len(used)
     count = n // 2 if n <= SMALL_ROWS else min(n // 2, max(LEAST_SAMPLE, min(n // 10, 10 * problem.size)))
-    rows = np.sort(generator(seed).permutation(n)[:count])
+    rows = np.sort(used[generator(seed).permutation(n)[:count]])
     if problem.classes > 1 and len(np.unique(problem.y[rows])) < problem.classes:
         return None
     return rows if count >= 2 else None

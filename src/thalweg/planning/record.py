@@ -16,6 +16,8 @@ from thalweg.core.errors import InputError
 from thalweg.core.plan import Plan, number
 from thalweg.planning.fitting import ASKED, Fit, HeldOut
 
+#: Columns of a trace that was interrupted before its first row.
+TRACE_COLUMNS = ("step", "value", "gap", "gradient_norm", "step_size", "passes", "seconds")
 VERSIONED = ("thalweg", "numpy", "scipy")
 
 
@@ -117,7 +119,8 @@ def fit_record(
 
     """
     problem, plan, diagnosis = fit.problem, fit.plan, fit.diagnosis
-    trace = {column: [number(value) for value in values] for column, values in fit.trace.columns.items()}
+    columns = fit.trace.columns or {column: [] for column in TRACE_COLUMNS}
+    trace = {column: [number(value) for value in values] for column, values in columns.items()}
     curve = _predicted(plan)
     return {
         "schema": 1,
@@ -177,6 +180,8 @@ def fit_record(
 
 def steps_to_target(fit: Fit) -> int:
     """Steps after which the bound on f - f* was below the target; polishing beyond does not count."""
+    if not len(fit.trace):
+        return fit.cost.steps
     reached = np.flatnonzero(fit.trace["gap"] <= fit.target)
     return int(fit.trace["step"][reached[0]]) if len(reached) else fit.cost.steps
 
@@ -188,20 +193,21 @@ def verdict(fit: Fit, held_out: HeldOut | None, name: str) -> list[str]:
     if fit.status.success:
         relation = "at most" if certificate.kind.value == "proof" else "about"
         sentences.append(
-            f"The {fit.loss} fit of {name} {fit.status.label}: its objective {fit.value:.6g} is {relation} "
+            f"The fit of {name} ({fit.loss}) {fit.status.label}: its objective {fit.value:.6g} is {relation} "
             f"{certificate.gap:.1e} above the best possible ({certificate.kind.value})."
         )
     else:
-        sentences.append(f"The {fit.loss} fit of {name} ended with status {fit.status.label}: {fit.status.remedy}.")
+        sentences.append(f"The fit of {name} ({fit.loss}) ended with status {fit.status.label}: {fit.status.remedy}.")
     observed = steps_to_target(fit)
     row = next((row for row in plan.predictions if row.method == plan.chosen), None)
     if row is not None and np.isfinite(row.steps):
         low, high = row.steps_interval
-        held = "as foreseen" if low <= observed <= high else "outside what was foreseen"
-        sentences.append(
-            f"{plan.chosen} took {observed} steps to the target where {row.steps:.0f} were predicted "
-            f"({low:.0f} to {high:.0f}): {held}."
-        )
+        predicted = f"{row.steps:.0f} were predicted ({low:.0f} to {high:.0f})"
+        if fit.certificate.gap <= fit.target:
+            held = "as foreseen" if low <= observed <= high else "outside what was foreseen"
+            sentences.append(f"{plan.chosen} took {_steps(observed)} to the target where {predicted}: {held}.")
+        else:
+            sentences.append(f"{plan.chosen} stopped after {_steps(observed)} above its target; {predicted}.")
         others = [other for other in plan.predictions if other.method != plan.chosen and other.seconds > row.seconds]
         if others:
             second = min(others, key=lambda other: other.seconds)
@@ -215,10 +221,14 @@ def verdict(fit: Fit, held_out: HeldOut | None, name: str) -> list[str]:
     return sentences
 
 
+def _steps(count: float) -> str:
+    return "1 step" if round(count) == 1 else f"{count:.0f} steps"
+
+
 def _predicted(plan: Plan) -> dict[str, list[float | None]] | None:
     """The expected gap of the chosen method with its band, by step and by second."""
     row = next((row for row in plan.predictions if row.method == plan.chosen and len(row.curve[0])), None)
-    if row is None or not np.isfinite(row.steps):
+    if row is None or not np.isfinite(row.steps) or len(row.curve[0]) < 2:
         return None
     steps, gaps = row.curve
     per_step = row.seconds / max(row.steps, 1.0)

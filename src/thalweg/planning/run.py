@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 
@@ -21,6 +22,10 @@ OVERRUN = 1.0
 WORTH_CHANGING = 0.7
 #: Ends that another method may still turn into a success.
 RECOVERABLE = (Status.NO_PROGRESS, Status.LINE_SEARCH_FAILED, Status.DIVERGED)
+
+EPS = float(np.finfo(np.float64).eps)
+#: Methods that run without constants.
+UNTUNED = ("newton", "newton-cg", "l-bfgs")
 
 Listener = Callable[[Event], None]
 Maker = Callable[[str], Method]
@@ -92,7 +97,8 @@ def run(
             name, x = change.after, solution.x
     whole = _joined(parts)
     if listen is not None:
-        listen(Finished(whole))
+        with contextlib.suppress(KeyboardInterrupt):  # everything is done: there is nothing left to interrupt
+            listen(Finished(whole))
     return whole, replace(plan, revisions=(*plan.revisions, *revisions))
 
 
@@ -114,20 +120,21 @@ class _Watch:
         if event.note:
             self.notes.append(Revision(self.done_steps + event.step, event.note, self.name, self.name))
         known = [row for row in self.plan.predictions if row.method == self.name]
-        if not self.others or not known or event.certificate.gap <= self.plan.target:
+        priced = [row for row in self.plan.predictions if row.method in self.others and np.isfinite(row.seconds)]
+        if not priced or not known or event.certificate.gap <= self.plan.target:
             return
         limit = OVERRUN * known[0].steps_interval[1]
         if event.step <= max(limit, 3) or not np.isfinite(limit):
             return
         left = self._seconds_left(event)
-        after = min(self.others, key=lambda name: self.plan[name].seconds)
-        if self.plan[after].seconds < WORTH_CHANGING * left:
+        after = min(priced, key=lambda row: row.seconds)
+        if after.seconds < WORTH_CHANGING * left:
             expected = "" if not np.isfinite(left) else f", about {left:.2g} s more"
             reason = (
                 f"{known[0].steps:.0f} steps were predicted (at most {limit:.0f}); after {event.step} the bound on "
                 f"f - f* is still {event.certificate.gap:.1e}{expected}"
             )
-            self.change = Revision(self.done_steps + event.step, reason, self.name, after)
+            self.change = Revision(self.done_steps + event.step, reason, self.name, after.method)
 
     def _seconds_left(self, event: Stepped) -> float:
         """Seconds to the target at the rate of the last half of the run."""
@@ -141,15 +148,20 @@ class _Watch:
 
 
 def _untried(plan: Plan, name: str, revisions: list[Revision]) -> tuple[str, ...]:
+    """Methods not tried yet, the cheapest first; those that need no tuning where nothing was priced."""
     tried = {name, *(r.before for r in revisions)}
-    return tuple(r.method for r in plan.predictions if r.method not in tried and np.isfinite(r.seconds))
+    priced = [row.method for row in sorted(plan.predictions, key=lambda row: row.seconds) if np.isfinite(row.seconds)]
+    others = tuple(method for method in priced if method not in tried)
+    if len(plan.predictions) > 1:
+        return others
+    return others or tuple(method for method in UNTUNED if method not in tried)
 
 
 def _recovery(watch: _Watch, solution: Solution) -> Revision | None:
     """Another method where this one broke off."""
     if solution.status not in RECOVERABLE or not watch.others or not np.isfinite(solution.value):
         return None
-    after = min(watch.others, key=lambda name: watch.plan[name].seconds)
+    after = watch.others[0]
     step = watch.done_steps + solution.cost.steps
     return Revision(step, f"{watch.name} ended with {solution.status.label!r}", watch.name, after)
 
@@ -168,10 +180,11 @@ def _consume(events: Generator[Event, None, Solution], watch: _Watch, listen: Li
                 watch.see(event)
                 stopped = watch.change is not None
                 event = replace(event, step=event.step + watch.done_steps)
-            if listen is not None and (first or not isinstance(event, Started)):
+            again = isinstance(event, Started) or (isinstance(event, Stepped) and event.step == watch.done_steps)
+            if listen is not None and (first or not again):
                 listen(event)
         except KeyboardInterrupt:
-            interrupted = True
+            interrupted, stopped = True, False
             watch.change = None
 
 
@@ -183,14 +196,21 @@ def _joined(parts: list[Solution]) -> Solution:
     trace = Trace()
     offset = {"step": 0.0, "passes": 0.0, "seconds": 0.0}
     lower = -np.inf
-    for part in parts:
+    for number, part in enumerate(parts):
+        proven = part.certificate.kind is CertificateKind.PROOF
         for index in range(len(part.trace)):
             row = {name: column[index] for name, column in part.trace.columns.items()}
             for name, done in offset.items():
                 row[name] += done if name != "step" else int(done)
-            # What an earlier part proved about f* holds in the later ones.
-            lower = max(lower, row["value"] - row["gap"])
-            row["gap"] = min(row["gap"], row["value"] - lower)
+            # What an earlier part proved about f* holds in the later ones, up to the rounding of the difference.
+            if proven:
+                lower = max(lower, row["value"] - row["gap"] - 4 * EPS * abs(row["value"]))
+                row["gap"] = min(row["gap"], row["value"] - lower)
+            if number > 0 and index == 0:
+                # The new method starts at the best point so far, mostly the row where the old one was left.
+                if row["value"] == trace.columns["value"][-1]:
+                    trace.columns["gap"][-1] = min(trace.columns["gap"][-1], row["gap"])
+                continue
             trace.append(**row)
         offset["step"] += part.cost.steps
         offset["passes"] += part.cost.passes

@@ -94,22 +94,19 @@ def _newton_direction(point: FiniteSumPoint) -> tuple[np.ndarray, Refine]:
 def _newton_gap(point: FiniteSumPoint, direction: np.ndarray, refine: Refine | None) -> tuple[float, float] | None:
     """Gap and its rounding part at Newton's dual point; None where it leaves the domain."""
     problem = point.problem
-    shift = problem.margins(direction)
+    shift = point.along(direction).margins
     u = point.slope + point.bend(shift)
-    r = problem.adjoint(problem.weighted(u))
     if problem.l2 == 0 and refine is not None:
-        correction = refine(-r)
+        correction = refine(-problem.adjoint(problem.weighted(u)))
         direction = direction + correction
         shift = shift + problem.margins(correction)
         u = point.slope + point.bend(shift)
-        r = problem.adjoint(problem.weighted(u))
     elif problem.intercept:
-        offset = _intercept_correction(point, u, problem.split(r)[1])
+        offset = _intercept_correction(point, u, np.atleast_1d(problem.weighted(u).sum(axis=0)))
         if offset is not None:
             u = u + point.bend(np.broadcast_to(offset, point.margins.shape))
             shift = shift + offset
-            r = problem.adjoint(problem.weighted(u))
-    return _gap(point, u, r, point.margins + shift, direction)
+    return _gap(point, u, problem.adjoint(problem.weighted(u)), point.margins + shift, direction)
 
 
 def _intercept_correction(point: FiniteSumPoint, u: np.ndarray, residual: np.ndarray) -> np.ndarray | float | None:

@@ -126,6 +126,7 @@ class ChangedPoint:
         self.problem = problem
         self.x = v
         self.base = base
+        self._line: ChangedLine | None = None
 
     @property
     def value(self) -> float:
@@ -161,8 +162,10 @@ class ChangedPoint:
         return lambda r: preconditioned_cg(self.hvp, r, lambda v: v, 1e-4, 500)[0]
 
     def along(self, direction: np.ndarray) -> ChangedLine:
-        """The objective along a direction in v."""
-        return ChangedLine(self, direction)
+        """The objective along a direction in v; the last line is kept for whoever asks again."""
+        if self._line is None or self._line.direction is not direction:
+            self._line = ChangedLine(self, direction)
+        return self._line
 
     def certificate(
         self,
@@ -176,7 +179,7 @@ class ChangedPoint:
             refine = self._solver()
             direction = -refine(self.gradient)
         return self.base.certificate(
-            change.forward(direction),
+            self.along(direction).base.direction,
             None if refine is None else lambda r: change.forward(refine(change.adjoint(r))),
             wanted,
         )

@@ -183,6 +183,7 @@ class FiniteSumPoint:
         self.problem = problem
         self.x = x
         self._margins = margins
+        self._line: FiniteSumLine | None = None
 
     @cached_property
     def margins(self) -> np.ndarray:
@@ -315,8 +316,10 @@ class FiniteSumPoint:
         return max(2.0, (0.3 if cached else 0.08) * density * problem.d * (problem.classes + 1) / 2)
 
     def along(self, direction: np.ndarray) -> FiniteSumLine:
-        """The objective along a direction; one pass, then O(n) a trial."""
-        return FiniteSumLine(self, direction)
+        """The objective along a direction; one pass, then O(n) a trial. The last line is kept for whoever asks again."""
+        if self._line is None or self._line.direction is not direction:
+            self._line = FiniteSumLine(self, direction)
+        return self._line
 
     def certificate(
         self,

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from thalweg.core.errors import InputError
 from thalweg.core.plan import Diagnosis, Spectrum
+from thalweg.core.random import generator
 from thalweg.core.records import Constant, Constants
-from thalweg.linalg import lanczos
+from thalweg.linalg import Lanczos, effective_dimension, lanczos, spectral_density
 from thalweg.problems import ChangedProblem, FiniteSum, Standardizing
 from thalweg.problems.change import ChangedPoint
 
@@ -51,15 +53,16 @@ def diagnose(problem: FiniteSum, seed: int = 0, at: np.ndarray | None = None) ->
 
     """
     started = time.perf_counter()
-    x = problem.start() if at is None else np.asarray(at, dtype=np.float64)
+    x = problem.start() if at is None else _checked_point(at, problem)
+    generator(seed)
     where = "at x = 0" if at is None else "at the given point"
     point = problem.at(x)
     changed = ChangedProblem(problem, Standardizing(problem))
     clock = _Clock()
-    raw = _ends(point, problem.size, seed, f"the Hessian {where}, in the user's variables")
+    raw = _ends(point, problem, problem.size, seed, f"the Hessian {where}, in the user's variables")
     raw_seconds = clock.lap()
     scaled_point = ChangedPoint(changed, changed.change.inverse(x), point)  # what was computed at x serves twice
-    scaled = _ends(scaled_point, changed.size, seed, f"the Hessian {where}, in the methods' variables")
+    scaled = _ends(scaled_point, problem, changed.size, seed, f"the Hessian {where}, in the methods' variables")
     scaled_seconds = clock.lap()
     how = "measured: eigenvalues" if problem.size <= MAX_DENSE else f"measured: {raw.products} Lanczos steps"
     entries: dict[str, Constant] = {}
@@ -67,17 +70,17 @@ def diagnose(problem: FiniteSum, seed: int = 0, at: np.ndarray | None = None) ->
     bound = problem.loss.bounds.smoothness
     if np.isfinite(bound):
         top, top_interval = _second_moment(problem, seed)
-        low, high = (bound * end + problem.l2 for end in top_interval)
         if problem.constant_curvature:
-            how_l = "closed form: the Hessian is constant"
-            low = max(low, raw.largest_interval[0])
+            top, (low, high), how_l = raw.largest, raw.largest_interval, "closed form: the Hessian is constant"
         else:
             # The bound holds everywhere; the curvature met at this point is a lower end for the true L.
-            how_l = f"bound: {bound:.4g} (loss) times the largest eigenvalue of the second moment, plus l2"
+            top, high = bound * top + problem.l2, bound * top_interval[1] + problem.l2
             low = min(raw.largest_interval[0], high)
-        entries["L"] = Constant(bound * top + problem.l2, how_l, "everywhere", (low, high), clock.lap())
+            how_l = f"bound: {bound:.4g} (loss) times the largest eigenvalue of the second moment, plus l2"
+        entries["L"] = Constant(top, how_l, "everywhere", (low, high), clock.lap())
         norms = problem.rows.square_norms() + float(problem.intercept)
-        largest = bound * float(norms.max()) + problem.l2
+        used = norms if isinstance(problem.share, float) else norms[problem.share > 0]
+        largest = bound * float(used.max()) + problem.l2
         entries["L_max"] = Constant(
             largest, "bound: (loss) times the largest ||(x_i, 1)||^2, plus l2", "everywhere", (largest, largest),
             clock.lap(),
@@ -100,16 +103,23 @@ def diagnose(problem: FiniteSum, seed: int = 0, at: np.ndarray | None = None) ->
         noise, "closed form: E||g_i - g||^2 of one example; sigma^2/B for a batch of B with replacement", where,
         (noise, noise), clock.lap(),
     )  # fmt: skip
-    values, weights = raw.spectrum.eigenvalues, raw.spectrum.weights
-    data = np.maximum(values - problem.l2, 0.0)
-    effective = problem.size * float(weights @ (data / np.maximum(data + problem.l2, np.finfo(float).tiny)))
-    spread = 0.0 if problem.size <= MAX_DENSE else 0.5 * effective
+    effective, interval, how_e = _effective_dimension(problem, point, seed)
     entries["effective_dimension"] = Constant(
-        effective, "sum of lambda/(lambda + l2) over the spectrum of the data term", where,
-        (max(effective - spread, 0.0), min(effective + spread, float(problem.size))), clock.lap(),
-    )  # fmt: skip
+        effective, f"{how_e}, sum of lambda/(lambda + l2) over the data term", where, interval, clock.lap()
+    )
     passes = 2.0 * (raw.products + scaled.products) + 4.0
     return Diagnosis(Constants(entries), raw.spectrum, scaled.spectrum, time.perf_counter() - started, passes)
+
+
+def _checked_point(at: Any, problem: FiniteSum) -> np.ndarray:
+    wanted = f"pass {problem.size} numbers laid out like Fit.x"
+    try:
+        x = np.asarray(at, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"at={at!r} is no array of numbers", wanted) from None
+    if x.shape != (problem.size,) or not np.isfinite(x).all():
+        raise InputError(f"at has shape {x.shape}, or is not finite", wanted)
+    return x
 
 
 def gradient_noise(problem: FiniteSum, x: np.ndarray) -> float:
@@ -140,46 +150,85 @@ def _ratio(ends: _Ends, how: str, where: str, seconds: float) -> Constant:
     return Constant(divide(ends.largest, ends.smallest), f"{how}, L/mu of the Hessian", where, (low, high), seconds)
 
 
-def _ends(point: Any, size: int, seed: int, how: str) -> _Ends:
-    """Both ends of the spectrum of a point's Hessian."""
+def _ends(point: Any, base: FiniteSum, size: int, seed: int, how: str) -> _Ends:
+    """Both ends of the spectrum of a point's Hessian, on directions that tell classes apart."""
+    contrast = _Contrast(base.classes, size // base.classes, int(base.intercept)) if base.invariant else None
+    if contrast is not None:
+        how += ", on directions that tell classes apart"
     if size <= MAX_DENSE:
         matrix = point.hessian
-        base = getattr(point.problem, "base", point.problem)
-        if base.invariant:
-            # Moving all classes together changes no prediction: such directions are no part of the question.
-            apart = _apart(base.classes, size // base.classes, int(base.intercept))
-            matrix = apart.T @ matrix @ apart
-            how += ", on directions that tell classes apart"
+        if contrast is not None:
+            matrix = contrast.restrict(contrast.restrict(matrix).T)
         values = np.linalg.eigvalsh(matrix)
-        size = len(values)
         # Backward stability: each computed eigenvalue is within a few rounding units of the largest of a true one.
         slack = 4 * size * np.finfo(float).eps * float(np.abs(values).max(initial=0.0))
-        spectrum = Spectrum(values, np.full(size, 1.0 / size), how)
+        spectrum = Spectrum(values, np.full(len(values), 1.0 / len(values)), how)
         low, high = float(values[0]), float(values[-1])
-        passes = int(np.ceil(point.hessian_passes / 2))
-        return _Ends(low, (low - slack, low + slack), high, (high - slack, high + slack), spectrum, passes)
-    return _lanczos_ends(point.hvp, size, seed, how)
-
-
-def _apart(classes: int, block: int, free: int) -> np.ndarray:
-    """An orthonormal basis of the parameters that differ between classes, in the layout of x."""
-    contrast = np.linalg.svd(np.ones((1, classes)))[2][1:].T  # (classes, classes - 1), columns summing to zero
-    coefficients = np.kron(contrast, np.eye(block - free))
-    if not free:
-        return coefficients
-    rows, columns = coefficients.shape
-    basis = np.zeros((rows + classes, columns + classes - 1))
-    basis[:rows, :columns] = coefficients
-    basis[rows:, columns:] = contrast
-    return basis
-
-
-def _lanczos_ends(apply: Callable[[np.ndarray], np.ndarray], size: int, seed: int, how: str) -> _Ends:
-    found = lanczos(apply, size, seed, steps=LANCZOS_STEPS)
-    low, high = found.smallest, found.largest
+        products = int(np.ceil(point.hessian_passes / 2))
+        return _Ends(low, (low - slack, low + slack), high, (high - slack, high + slack), spectrum, products)
+    found = _lanczos(point.hvp, contrast, size, seed)
     rule = found.quadrature
     spectrum = Spectrum(rule.nodes, rule.weights, f"{how}; one Lanczos run")
-    return _Ends(low.value, low.interval, high.value, high.interval, spectrum, found.products)
+    smallest, largest = found.smallest, found.largest
+    return _Ends(
+        smallest.value, smallest.interval, largest.value, largest.interval, spectrum, found.products
+    )  # fmt: skip
+
+
+def _lanczos(apply: Callable[[np.ndarray], np.ndarray], contrast: _Contrast | None, size: int, seed: int) -> Lanczos:
+    if contrast is None:
+        return lanczos(apply, size, seed, steps=LANCZOS_STEPS)
+    return lanczos(lambda v: contrast.restrict(apply(contrast.embed(v))), contrast.size, seed, steps=LANCZOS_STEPS)
+
+
+def _effective_dimension(problem: FiniteSum, point: Any, seed: int) -> tuple[float, Interval, str]:
+    """Sum of lambda / (lambda + l2) over the Hessian without its penalty: the parameters that the data determine."""
+    l2 = problem.l2
+    contrast = _Contrast(problem.classes, problem.size // problem.classes, int(problem.intercept))
+    if problem.size <= MAX_DENSE:
+        matrix = point.hessian - np.diag(problem.ridge(np.ones(problem.size)))
+        if problem.invariant:
+            matrix = contrast.restrict(contrast.restrict(matrix).T)
+        values = np.maximum(np.linalg.eigvalsh(matrix), 0.0)
+        positive = values[values > 4 * problem.size * np.finfo(float).eps * values[-1]] if l2 == 0 else values
+        total = float((positive / (positive + l2)).sum())
+        return total, (total * (1 - 1e-9), total * (1 + 1e-9)), "measured: eigenvalues"
+
+    def apply(v: np.ndarray) -> np.ndarray:
+        return point.hvp(v) - problem.ridge(v)
+
+    size = problem.size
+    if problem.invariant:
+        whole, size = apply, contrast.size
+
+        def apply(v: np.ndarray) -> np.ndarray:
+            return contrast.restrict(whole(contrast.embed(v)))
+
+    density = spectral_density(apply, size, seed, probes=4, steps=LANCZOS_STEPS // 2)
+    found = effective_dimension(density, l2)
+    return found.value, found.interval, "measured: stochastic Lanczos quadrature"
+
+
+class _Contrast:
+    """Parameters that differ between classes: an orthonormal basis of columns that sum to zero, in the layout of x."""
+
+    def __init__(self, classes: int, block: int, free: int) -> None:
+        self.classes, self.features, self.free = classes, block - free, free
+        self.basis = np.linalg.svd(np.ones((1, classes)))[2][1:].T  # (classes, classes - 1)
+        self.size = (classes - 1) * block
+
+    def embed(self, v: np.ndarray) -> np.ndarray:
+        """From the smaller space into the layout of x."""
+        cut = (self.classes - 1) * self.features
+        parts = [(self.basis @ v[:cut].reshape(self.classes - 1, -1)).ravel()]
+        return np.concatenate([*parts, self.basis @ v[cut:]]) if self.free else parts[0]
+
+    def restrict(self, matrix: np.ndarray) -> np.ndarray:
+        """The transpose of ``embed`` on a vector, or on each column of a matrix."""
+        cut, rest = self.classes * self.features, matrix.shape[1:]
+        coefficients = matrix[:cut].reshape(self.classes, -1)
+        parts = [(self.basis.T @ coefficients).reshape((self.classes - 1) * self.features, *rest)]
+        return np.concatenate([*parts, self.basis.T @ matrix[cut:]]) if self.free else parts[0]
 
 
 def _second_moment(problem: FiniteSum, seed: int) -> tuple[float, Interval]:

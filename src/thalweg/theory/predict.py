@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.core.records import Solution
+from thalweg.core.records import Solution, Status
 from thalweg.linalg import lanczos
-from thalweg.methods import METHODS, GradientDescent, drive
+from thalweg.methods import METHODS, GradientDescent, HeavyBall, drive
 from thalweg.methods.method import Method
 from thalweg.problems import ChangedProblem, FiniteSum
 
 #: Steps that a method is followed on the diagonal model before its rate is extrapolated.
-MAX_FOLLOWED = 1_000
+MAX_FOLLOWED = 5_000
 #: Parameters up to which the Hessian at the rehearsed minimum is diagonalised, and products spent on it beyond.
 MAX_DENSE, MAX_PRODUCTS = 700, 60
 #: Newton steps allowed to a rehearsal.
@@ -54,6 +54,11 @@ class Rehearsal:
     def minimum(self) -> np.ndarray:
         """The minimum found, shape (size,)."""
         return np.asarray(self.point.x)
+
+    @property
+    def largest(self) -> float:
+        """The largest curvature there: L."""
+        return float(self.seen_from(np.zeros(len(self.minimum)))[0][-1])
 
     @property
     def smallest(self) -> float:
@@ -137,10 +142,16 @@ def foresee(rehearsal: Rehearsal, method: Method, x: np.ndarray, target: float) 
         gaps = run.trace["gap"]
         reached = np.flatnonzero(gaps <= target)
         last = int(reached[0]) if len(reached) else run.cost.steps
+        if not len(reached) and run.status not in (Status.CONVERGED, Status.PRECISION_FLOOR, Status.SEPARABLE):
+            return Foresight(math.inf, math.inf, (np.arange(last + 1.0), gaps[: last + 1]), f"{shown} did not end")
         return Foresight(last, float(run.trace["passes"][last]), (np.arange(last + 1.0), gaps[: last + 1]), shown)
     eigenvalues, away = rehearsal.seen_from(x)
-    if isinstance(method, GradientDescent):
-        steps, curve = _gradient_descent(eigenvalues, away, float(method.step_size or 0.0), target)
+    # Rounding ends every run sixteen digits below its start, whatever the target.
+    target = max(target, 1e-16 * 0.5 * float(eigenvalues @ away**2))
+    if not eigenvalues[-1] > 0:
+        return Foresight(math.inf, math.inf, (np.zeros(0), np.zeros(0)), f"{shown} met no positive curvature")
+    if isinstance(method, (GradientDescent, HeavyBall)):
+        steps, curve = _two_term(eigenvalues, away, float(method.step_size or 0.0), _momentum(method), target)
     else:
         steps, curve = _follow(eigenvalues, away, method, target)
     return Foresight(steps, 2.0 * (steps + 1), curve, f"{shown}; the method on the eigenvalues at its minimum")
@@ -153,32 +164,52 @@ def _solution(
     return last.solution  # type: ignore[union-attr]
 
 
-def _gradient_descent(
-    eigenvalues: np.ndarray, away: np.ndarray, step_size: float, target: float
+def _momentum(method: GradientDescent | HeavyBall) -> float:
+    return method.momentum if isinstance(method, HeavyBall) else 0.0
+
+
+def _two_term(
+    eigenvalues: np.ndarray, away: np.ndarray, step_size: float, momentum: float, target: float
 ) -> tuple[float, tuple[np.ndarray, np.ndarray]]:
-    """Gap after k steps = 1/2 sum lambda e^2 (1 - alpha lambda)^2k, in closed form."""
+    """Steps of x_{k+1} = x_k - alpha g_k + beta (x_k - x_{k-1}) on the diagonal model, in closed form.
+
+    Along an eigenvalue, v_k = (c_1 r_1^k + c_2 r_2^k) v_0 with r^2 - (1 + beta - alpha lambda) r + beta = 0, c_1 + c_2 = 1
+    and v_1 = (1 - alpha lambda) v_0; for beta = 0 this is (1 - alpha lambda)^k.
+    """
     energy = 0.5 * eigenvalues * away**2
-    factor = np.abs(1 - step_size * eigenvalues)
     if energy.sum() <= target:
         return 0.0, (np.zeros(1), np.array([energy.sum()]))
-    if (factor[energy > 0] >= 1).any():
+    half = 0.5 * (1 + momentum - step_size * eigenvalues)
+    # A double root is split by less than rounding would: the limit is smooth.
+    root = np.sqrt(half * half - momentum + 1e-14 * (1 + 0j))
+    first, second = half + root, half - root
+    share = (1 - step_size * eigenvalues - second) / (first - second)
+    active = energy > 0
+    if (np.maximum(np.abs(first), np.abs(second))[active] >= 1).any():
         return math.inf, (np.zeros(1), np.array([energy.sum()]))
 
     def gap(k: float) -> float:
         with np.errstate(under="ignore"):
-            return float(energy @ factor ** (2 * k))
+            return float(energy @ np.abs(share * first**k + (1 - share) * second**k) ** 2)
 
+    # Momentum oscillates: the step sought is behind the last of a fine grid that lies above the target.
     high = 1.0
-    while gap(high) > target and high < 1e15:
+    while max(gap(high), gap(high + 1), gap(1.1 * high)) > target and high < 1e15:
         high *= 2
-    low = high / 2 if high > 1 else 0.0
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if gap(middle) > target else (low, middle)
-    steps = float(math.ceil(high))
-    marks = np.unique(np.round(np.geomspace(1, max(steps, 1), 60)))
-    marks = np.concatenate([[0.0], marks])
-    return steps, (marks, np.array([gap(k) for k in marks]))
+    marks = np.unique(np.round(np.geomspace(1, max(high, 2.0), 400)))
+    gaps = np.array([gap(k) for k in marks])
+    above = np.flatnonzero(gaps > target)
+    low = marks[above[-1]] if len(above) else 0.0
+    top = marks[min(above[-1] + 1, len(marks) - 1)] if len(above) else 1.0
+    while top - low > 1:
+        middle = np.floor(0.5 * (low + top))
+        low, top = (middle, top) if gap(middle) > target else (low, middle)
+    keep = marks < top
+    curve = (
+        np.concatenate([[0.0], marks[keep], [top]]),
+        np.concatenate([[float(energy.sum())], gaps[keep], [gap(float(top))]]),
+    )
+    return float(top), curve
 
 
 class _Diagonal:
