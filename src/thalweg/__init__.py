@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from thalweg.methods import LBFGS, GradientDescent, HeavyBall, Nesterov, Newton, NewtonCG
     from thalweg.planning import Fit, diagnose, fit, plan
     from thalweg.problems import FiniteSum, Loss, Target
-    from thalweg.report import plot, report
+    from thalweg.reports import plot, report
 
 #: Where each public name lives; a room is loaded when a name of it is first used.
 _HOMES = {
@@ -60,7 +60,7 @@ _HOMES = {
     "thalweg.methods": ("GradientDescent", "HeavyBall", "LBFGS", "Nesterov", "Newton", "NewtonCG"),
     "thalweg.planning": ("Fit", "diagnose", "fit", "plan"),
     "thalweg.problems": ("FiniteSum", "Loss", "Target"),
-    "thalweg.report": ("plot", "report"),
+    "thalweg.reports": ("plot", "report"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -53,7 +53,7 @@ def fit(
     from thalweg.data import load_table
     from thalweg.planning import RunFolder, fit_record, held_out_score, look, prepare, solve
     from thalweg.planning.run import find_method
-    from thalweg.report import report
+    from thalweg.reports import report
 
     generator(seed)
     if method is not None:
@@ -126,7 +126,7 @@ def diagnose(
 @app.command()
 def report(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
     """Write the report of a saved run again."""
-    from thalweg.report import report as write
+    from thalweg.reports import report as write
 
     print(write(run / "run.json", run / "report.html"))
 

@@ -177,7 +177,7 @@ class Fit:
         return fit_record(self)
 
     def _repr_html_(self) -> str:
-        from thalweg.report import solution_html
+        from thalweg.reports import solution_html
 
         return solution_html(self.record())
 

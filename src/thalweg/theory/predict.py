@@ -173,8 +173,8 @@ def _two_term(
 ) -> tuple[float, tuple[np.ndarray, np.ndarray]]:
     """Steps of x_{k+1} = x_k - alpha g_k + beta (x_k - x_{k-1}) on the diagonal model, in closed form.
 
-    Along an eigenvalue, v_k = (c_1 r_1^k + c_2 r_2^k) v_0 with r^2 - (1 + beta - alpha lambda) r + beta = 0, c_1 + c_2 = 1
-    and v_1 = (1 - alpha lambda) v_0; for beta = 0 this is (1 - alpha lambda)^k.
+    Along an eigenvalue, v_k = (c_1 r_1^k + c_2 r_2^k) v_0 with r^2 - (1 + beta - alpha lambda) r + beta = 0,
+    c_1 + c_2 = 1 and v_1 = (1 - alpha lambda) v_0; for beta = 0 this is (1 - alpha lambda)^k.
     """
     energy = 0.5 * eigenvalues * away**2
     if energy.sum() <= target:

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from thalweg.report import report
+from thalweg.reports import report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
-from thalweg.report.bundle import plotting_script
-from thalweg.report.figures import THEMED, Figure, Key, Spec, coloured
-from thalweg.report.markup import Markup, join, json_text, tag, trusted
+from thalweg.reports.bundle import plotting_script
+from thalweg.reports.figures import THEMED, Figure, Key, Spec, coloured
+from thalweg.reports.markup import Markup, join, json_text, tag, trusted
 
 # The browser itself refuses every request, whatever the scripts do; Vega compiles its expressions, hence the eval.
 _POLICY = "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data:"
@@ -143,4 +143,4 @@ def scrolling(table: Markup, label: str) -> Markup:
 
 
 def _shipped(name: str) -> str:
-    return files("thalweg.report").joinpath(name).read_text(encoding="utf-8")
+    return files("thalweg.reports").joinpath(name).read_text(encoding="utf-8")

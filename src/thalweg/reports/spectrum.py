@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.report.figures import Figure, Spec, base, near, ticks, tip, whole_decades, zoomable
-from thalweg.report.format import number, percent
-from thalweg.report.record import Record, column, part
+from thalweg.reports.figures import Figure, Spec, base, near, ticks, tip, whole_decades, zoomable
+from thalweg.reports.format import number, percent
+from thalweg.reports.record import Record, column, part
 
 MOST_BINS = 36
 _TITLES = {"raw": "Features as given", "scaled": "After scaling"}

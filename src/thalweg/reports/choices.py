@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from thalweg.report.figures import SECONDS_LABEL, Figure, Key, Spec, base, decades, near, ticks, tip
-from thalweg.report.format import count, finite, seconds, span
-from thalweg.report.record import Record, items, part
+from thalweg.reports.figures import SECONDS_LABEL, Figure, Key, Spec, base, decades, near, ticks, tip
+from thalweg.reports.format import count, finite, seconds, span
+from thalweg.reports.record import Record, items, part
 
 _PREDICTED, _CHOSEN, _OBSERVED = "predicted", "predicted, chosen", "observed"
 _LOOKS = {_CHOSEN: ("@predicted", "diamond"), _PREDICTED: ("@quiet", "circle"), _OBSERVED: ("@bound", "cross")}

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.report.figures import GAP_LABEL, Figure, Key, Spec, base, decades, near, tip, zoomable
-from thalweg.report.format import count, finite, number, seconds, seconds_unit
-from thalweg.report.record import Record, column, items, part, rows, thinned
+from thalweg.reports.figures import GAP_LABEL, Figure, Key, Spec, base, decades, near, tip, zoomable
+from thalweg.reports.format import count, finite, number, seconds, seconds_unit
+from thalweg.reports.record import Record, column, items, part, rows, thinned
 
 MOST_POINTS = 400
 """Points drawn in a series; more than pixels to draw them on only cost bytes."""

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from thalweg.report.format import UNKNOWN, bytes_text, count, finite, number, percent, seconds, seconds_unit, span
+from thalweg.reports.format import UNKNOWN, bytes_text, count, finite, number, percent, seconds, seconds_unit, span
 
 
 @pytest.mark.parametrize(

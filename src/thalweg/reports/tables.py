@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from thalweg.report.choices import plan_rows, runner_up
-from thalweg.report.format import bytes_text, count, finite, number, seconds, span
-from thalweg.report.markup import Markup, join, tag
-from thalweg.report.record import Record, items, part, plain
+from thalweg.reports.choices import plan_rows, runner_up
+from thalweg.reports.format import bytes_text, count, finite, number, seconds, span
+from thalweg.reports.markup import Markup, join, tag
+from thalweg.reports.record import Record, items, part, plain
 
 NAMES = {
     "L": ("L", "largest curvature of the objective"),

@@ -6,11 +6,11 @@ import pytest
 
 from thalweg.core.errors import InputError
 from thalweg.core.records import Status
-from thalweg.report import report
-from thalweg.report.figures import LIGHT
-from thalweg.report.frame import _shipped
-from thalweg.report.page import page
-from thalweg.report.record import plain, read_record
+from thalweg.reports import report
+from thalweg.reports.figures import LIGHT
+from thalweg.reports.frame import _shipped
+from thalweg.reports.page import page
+from thalweg.reports.record import plain, read_record
 
 MOST_BYTES = 2_000_000
 

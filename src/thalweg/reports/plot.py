@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from thalweg.core.errors import InputError
-from thalweg.report.bundle import write_whole
-from thalweg.report.choices import choices
-from thalweg.report.convergence import convergence
-from thalweg.report.figures import LIGHT, Figure
-from thalweg.report.frame import document, drawing
-from thalweg.report.markup import tag
-from thalweg.report.record import Record, read_record
-from thalweg.report.spectrum import spectra
+from thalweg.reports.bundle import write_whole
+from thalweg.reports.choices import choices
+from thalweg.reports.convergence import convergence
+from thalweg.reports.figures import LIGHT, Figure
+from thalweg.reports.frame import document, drawing
+from thalweg.reports.markup import tag
+from thalweg.reports.record import Record, read_record
+from thalweg.reports.spectrum import spectra
 
 _HEIGHT = {"convergence": 560, "plan": 330}
 

@@ -8,16 +8,16 @@ from typing import Any
 
 from thalweg.core.errors import InputError
 from thalweg.core.records import Status
-from thalweg.report.bundle import write_whole
-from thalweg.report.choices import choices
-from thalweg.report.convergence import convergence
-from thalweg.report.figures import Figure
-from thalweg.report.format import UNKNOWN, bytes_text, count, finite, number, percent, seconds
-from thalweg.report.frame import document, drawing, plain_table, scrolling
-from thalweg.report.markup import Markup, json_text, tag
-from thalweg.report.record import Record, items, part, read_record, rows, thinned
-from thalweg.report.spectrum import spectra
-from thalweg.report.tables import (
+from thalweg.reports.bundle import write_whole
+from thalweg.reports.choices import choices
+from thalweg.reports.convergence import convergence
+from thalweg.reports.figures import Figure
+from thalweg.reports.format import UNKNOWN, bytes_text, count, finite, number, percent, seconds
+from thalweg.reports.frame import document, drawing, plain_table, scrolling
+from thalweg.reports.markup import Markup, json_text, tag
+from thalweg.reports.record import Record, items, part, read_record, rows, thinned
+from thalweg.reports.spectrum import spectra
+from thalweg.reports.tables import (
     NAMES,
     certificate,
     constant_rows,

@@ -2,11 +2,11 @@ import altair
 import numpy as np
 import pytest
 
-from thalweg.report.choices import choices, plan_rows, runner_up
-from thalweg.report.convergence import MOST_POINTS, convergence, lower_bound
-from thalweg.report.figures import LIGHT, decades, ticks
-from thalweg.report.record import column, plain, read_record, thinned
-from thalweg.report.spectrum import spectra
+from thalweg.reports.choices import choices, plan_rows, runner_up
+from thalweg.reports.convergence import MOST_POINTS, convergence, lower_bound
+from thalweg.reports.figures import LIGHT, decades, ticks
+from thalweg.reports.record import column, plain, read_record, thinned
+from thalweg.reports.spectrum import spectra
 
 
 def drawn(figure, word):

@@ -5,7 +5,7 @@ import pytest
 
 from thalweg.core.errors import InputError
 from thalweg.core.records import Trace
-from thalweg.report import plot
+from thalweg.reports import plot
 
 
 def test_a_notebook_shows_the_chart_in_a_frame_of_its_own(make):

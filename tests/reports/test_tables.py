@@ -2,8 +2,8 @@ import re
 
 import pytest
 
-from thalweg.report import constants_html, plan_html, solution_html
-from thalweg.report.tables import certificate, margin
+from thalweg.reports import constants_html, plan_html, solution_html
+from thalweg.reports.tables import certificate, margin
 
 
 def words(content):

@@ -1,7 +1,7 @@
 import pytest
 
-from thalweg.report import bundle
-from thalweg.report.bundle import plotting_script, write_whole
+from thalweg.reports import bundle
+from thalweg.reports.bundle import plotting_script, write_whole
 
 
 @pytest.fixture
