@@ -28,7 +28,7 @@ from thalweg.methods import METHODS, drive
 from thalweg.planning import prepare
 from thalweg.planning.rank import make_plan
 from thalweg.problems import ChangedProblem, FiniteSum, Standardizing
-from thalweg.theory.predict import foresee
+from thalweg.theory import foresee_rest
 
 PAGE = Path(__file__).parent.parent / "docs" / "calibration.md"
 BUILT_IN = ("iris", "wine", "breast_cancer", "diabetes", "digits")
@@ -114,14 +114,8 @@ def refined(changed, prospect, method, target, steps):
     solution = None
     for event in drive(changed, method, np.zeros(changed.size), target=0.0, max_steps=tenth):
         solution = getattr(event, "solution", None)
-    if method.name in prospect.rehearsal.runs:
-        # Where the run stands against the rehearsal's own gaps.
-        gaps = prospect.rehearsal.runs[method.name].trace["gap"]
-        now = float(solution.trace["gap"][-1])
-        total = prospect.plan[method.name].steps
-        behind = int(np.flatnonzero(gaps <= max(now, gaps.min()))[0])
-        return tenth + max(total - behind, 0.0)
-    return tenth + foresee(prospect.rehearsal, method, solution.x, target).steps
+    gap = float(solution.trace["gap"][-1])
+    return foresee_rest(prospect.rehearsal, method, solution.x, gap, tenth, target)
 
 
 def main():

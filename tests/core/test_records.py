@@ -174,3 +174,22 @@ class TestSolution:
     def test_it_cannot_be_changed(self):
         with pytest.raises(dataclasses.FrozenInstanceError):
             solution().value = 0.0
+
+
+def test_notebook_tables_escape_what_they_show():
+    from thalweg.core.html import table
+
+    shown = table(("a",), [("<script>",), (1.5,)])
+    assert "<script>" not in shown
+    assert "&lt;script&gt;" in shown
+    assert "<td>1.5</td>" in shown
+
+
+def test_records_show_themselves_in_notebooks():
+    import thalweg as tw
+
+    fit = tw.fit("iris")
+    assert "converged" in fit.solution._repr_html_()
+    assert "newton" in fit.plan._repr_html_()
+    assert "kappa_scaled" in fit.diagnosis.constants._repr_html_()
+    assert "<table" in fit._repr_html_()

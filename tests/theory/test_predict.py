@@ -8,7 +8,7 @@ import pytest
 from reference import Objective
 from thalweg.methods import LBFGS, METHODS, GradientDescent, HeavyBall, Nesterov, drive
 from thalweg.problems import ChangedProblem, FiniteSum, Standardizing
-from thalweg.theory import foresee, predict, rehearse
+from thalweg.theory import foresee, foresee_rest, predict, rehearse
 from tolerances import CERTIFIED_GAP, arithmetic
 
 N, D = 300, 8
@@ -312,3 +312,18 @@ def test_a_rehearsal_without_a_class_among_its_rows_still_has_all_parameters():
     changed = ChangedProblem(problem, Standardizing(problem))
     rehearsal = rehearse(changed, 1e-6, np.arange(20), ("newton",), refine=False)
     assert rehearsal.minimum.shape == (changed.size,)
+
+
+def test_predictions_from_a_tenth_of_the_run_are_closer():
+    """Seen from where the run has come, the whole length is foreseen within the promised factor."""
+    changed, _, target, rehearsal = prepared("logistic", 1e3, rows=N // 2, refine=True)
+    largest, smallest = curvatures(changed, rehearsal)
+    for name in ("newton", "newton-cg", "l-bfgs", "nesterov", "gradient-descent"):
+        method = tuned(name, largest, smallest, False)
+        *_, last = drive(changed, method, np.zeros(changed.size), target=target)
+        steps = last.solution.cost.steps
+        *_, early = drive(changed, method, np.zeros(changed.size), target=0.0, max_steps=max(1, steps // 10))
+        seen = foresee_rest(
+            rehearsal, method, early.solution.x, early.solution.trace["gap"][-1], max(1, steps // 10), target
+        )
+        assert abs(seen - steps) <= 3 or steps / PROMISED <= seen <= steps * PROMISED, name

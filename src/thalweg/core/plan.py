@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from thalweg.core.html import table
 from thalweg.core.records import Constants
 
 #: Points of a spectrum that a record keeps.
@@ -180,6 +181,21 @@ class Plan:
             )
         lines.extend(f"! step {r.step}: {r.before} -> {r.after}: {r.reason}" for r in self.revisions)
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                ">" if row.method == self.chosen else "",
+                row.method,
+                _count(row.steps),
+                f"{_count(row.steps_interval[0])} to {_count(row.steps_interval[1])}",
+                _time(row.seconds),
+                _size(row.bytes),
+                row.why,
+            )
+            for row in self.predictions
+        ]
+        return table(("", "method", "steps", "80% interval", "seconds", "memory", "why"), rows)
 
     def record(self) -> dict[str, Any]:
         """The plan as JSON can hold it."""

@@ -10,6 +10,8 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from thalweg.core.html import table
+
 
 class Status(Enum):
     """How a run ended. The value is a pair: a short label, and what the reader should do next."""
@@ -132,6 +134,13 @@ class Constants(Mapping[str, Constant]):
     def __str__(self) -> str:
         return "\n".join(f"{name:<8}{constant}" for name, constant in self.entries.items())
 
+    def _repr_html_(self) -> str:
+        rows = [
+            (name, f"{c.value:.4g}", f"{c.interval[0]:.4g} to {c.interval[1]:.4g}", c.how, c.where)
+            for name, c in self.entries.items()
+        ]
+        return table(("constant", "value", "interval", "how", "where"), rows)
+
 
 @dataclass
 class Trace:
@@ -233,6 +242,16 @@ class Solution:
     cost: Cost
     method: str
     direction: np.ndarray | None = None
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("status", f"{self.status.label}: {self.status.remedy}"),
+            ("value", f"{self.value:.10g}"),
+            ("certificate", self.certificate),
+            ("method", self.method),
+            ("cost", self.cost),
+        ]
+        return table(("solution", ""), rows)
 
     def __str__(self) -> str:
         return (

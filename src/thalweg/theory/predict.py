@@ -157,6 +157,28 @@ def foresee(rehearsal: Rehearsal, method: Method, x: np.ndarray, target: float) 
     return Foresight(steps, 2.0 * (steps + 1), curve, f"{shown}; the method on the eigenvalues at its minimum")
 
 
+def foresee_rest(
+    rehearsal: Rehearsal, method: Method, x: np.ndarray, gap: float, steps_done: int, target: float
+) -> float:
+    """Expected steps in all, seen from where a run has come.
+
+    Args:
+        rehearsal: What the rehearsal has shown.
+        method: The method that is running.
+        x: Where it stands, in the methods' variables.
+        gap: The bound on f - f* there.
+        steps_done: Steps it has taken.
+        target: Wanted gap.
+
+    """
+    if method.name not in rehearsal.runs:
+        return steps_done + foresee(rehearsal, method, x, target).steps
+    # Where the run stands among the gaps that the rehearsal went through.
+    gaps = rehearsal.runs[method.name].trace["gap"]
+    passed = int(np.flatnonzero(gaps <= max(gap, float(gaps.min())))[0])
+    return steps_done + max(foresee(rehearsal, method, x, target).steps - passed, 0.0)
+
+
 def _solution(
     problem: ChangedProblem, method: Method, x: np.ndarray, target: float, steps: int = MAX_REHEARSAL_STEPS
 ) -> Solution:
