@@ -71,7 +71,7 @@ def fit(
         fitted = solve(prepared, tol=tol, method=method, seed=seed, prospect=outlook.prospect, listen=progress.listen)
         fitted.__dict__["diagnosis"] = outlook.diagnosis
         held_out = held_out_score(prepared, fitted, seed) if fitted.status.success else None
-        record = fit_record(fitted, held_out, command=sys.argv, seed=seed, name=name)
+        record = fit_record(fitted, held_out, command=[Path(sys.argv[0]).name, *sys.argv[1:]], seed=seed, name=name)
         folder.write(fitted, record)
         written = report(record, folder.path / "report.html")
     page.add("solve", f"{fitted.method}: {fitted.cost}", f"f(0) = {fitted.start_value:.6g}, f = {fitted.value:.10g}")

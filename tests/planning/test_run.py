@@ -219,7 +219,7 @@ class Broken:
     name: str = "l-bfgs"
     needs: frozenset[str] = frozenset({"value", "gradient"})
     certifies: bool = False
-    polishes: bool = False
+    polish_steps: int = 0
     reference: str = "none"
 
     def init(self, point):

@@ -21,8 +21,6 @@ EPS = float(np.finfo(np.float64).eps)
 #: Steps without a new lowest value (beyond rounding) before a run counts as stuck: for methods that descend at every
 #: step, and for those whose momentum may climb for a while.
 STALL_STEPS, STALL_STEPS_MOMENTUM = 8, 1000
-#: Further steps after the target is reached, each of which must shrink the certificate fourfold.
-POLISH_STEPS = 12
 
 
 def drive(
@@ -196,7 +194,7 @@ class _Run:
         return bool(candidates)
 
     def _worth_polishing(self, certificate: Certificate, polished: int) -> bool:
-        if not self.method.polishes or polished > POLISH_STEPS or self.steps >= self.max_steps:
+        if polished > self.method.polish_steps or self.steps >= self.max_steps:
             return False
         if certificate.gap <= 2 * certificate.rounding:
             return False

@@ -64,7 +64,7 @@ class GradientDescent:
     name: str = "gradient-descent"
     needs: frozenset[str] = frozenset({"value", "gradient"})
     certifies: bool = False
-    polishes: bool = False
+    polish_steps: int = 0
     reference: str = "Nesterov, Lectures on Convex Optimization (2018), section 2.1.5"
 
     def tuned(self, largest: float, smallest: float, *, quadratic: bool = False) -> GradientDescent:
@@ -112,7 +112,7 @@ class HeavyBall:
     name: str = "heavy-ball"
     needs: frozenset[str] = frozenset({"value", "gradient"})
     certifies: bool = False
-    polishes: bool = False
+    polish_steps: int = 0
     reference: str = "Polyak, USSR Computational Mathematics and Mathematical Physics 4 (1964), 1-17"
 
     def tuned(self, largest: float, smallest: float, *, quadratic: bool = True) -> HeavyBall:
@@ -169,7 +169,7 @@ class Nesterov:
     name: str = "nesterov"
     needs: frozenset[str] = frozenset({"value", "gradient"})
     certifies: bool = False
-    polishes: bool = False
+    polish_steps: int = 0
     reference: str = "O'Donoghue and Candes, Foundations of Computational Mathematics 15 (2015), 715-732"
 
     def tuned(self, largest: float, smallest: float, *, quadratic: bool = False) -> Nesterov:

@@ -102,8 +102,8 @@ class Method(Protocol):
         """Whether its direction is close to Newton's, so that the certificate follows from it at every step."""
 
     @property
-    def polishes(self) -> bool:
-        """Whether a step beyond the target costs little and is worth taking down to the precision floor."""
+    def polish_steps(self) -> int:
+        """Steps worth taking beyond the target, towards the precision floor: each must shrink the bound fourfold."""
 
     @property
     def reference(self) -> str:

@@ -14,6 +14,8 @@ from thalweg.methods.method import State
 from thalweg.methods.search import wolfe
 
 Solve = Callable[[np.ndarray], np.ndarray]
+#: Where a Hessian costs less than a few products, an older factor is not worth trying.
+LEAST_PRODUCTS = 3
 
 
 def advance(state: State, first: float = 1.0, curvature: float = 0.5) -> tuple[Any, float, Status | None]:
@@ -50,7 +52,7 @@ class Newton:
     name: str = "newton"
     needs: frozenset[str] = frozenset({"value", "gradient", "hvp", "hessian", "hessian_passes", "along"})
     certifies: bool = True
-    polishes: bool = True
+    polish_steps: int = 12
     reference: str = "Boyd and Vandenberghe, Convex Optimization (2004), section 9.5"
 
     def init(self, point: Any) -> State:
@@ -70,7 +72,7 @@ class Newton:
     def _reuse(self, point: Any, step_size: float, solve: Solve) -> State:
         """The direction with an older factor as preconditioner; a new one where that is not good enough."""
         limit = int(self.share * point.hessian_passes / 2)
-        if limit == 0 or not np.isfinite(point.gradient).all():
+        if limit < LEAST_PRODUCTS or not np.isfinite(point.gradient).all():
             return self._fresh(point, step_size, 2.0)
         direction, products, reached = preconditioned_cg(point.hvp, -point.gradient, solve, self.forcing, limit)
         if reached:
@@ -110,7 +112,7 @@ class NewtonCG:
     name: str = "newton-cg"
     needs: frozenset[str] = frozenset({"value", "gradient", "hvp", "along"})
     certifies: bool = True
-    polishes: bool = False
+    polish_steps: int = 1
     reference: str = "Nocedal and Wright, Numerical Optimization (2006), section 7.1"
 
     def init(self, point: Any) -> State:

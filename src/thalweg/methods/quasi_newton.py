@@ -24,7 +24,7 @@ class LBFGS:
     name: str = "l-bfgs"
     needs: frozenset[str] = frozenset({"value", "gradient", "along"})
     certifies: bool = False
-    polishes: bool = False
+    polish_steps: int = 0
     reference: str = "Liu and Nocedal, Mathematical Programming 45 (1989), 503-528"
 
     def init(self, point: Any) -> State:

@@ -196,7 +196,7 @@ def _warmed(problem: FiniteSum, cold: Foresight, rows: int) -> Foresight:
     Each step is a gradient, a line, a certificate and either eight products with the rehearsal as preconditioner or
     a Hessian of its own, whichever is cheaper.
     """
-    steps = 1.0 if problem.constant_curvature else max(2.0, cold.steps - 2)
+    steps = 1.0 if problem.constant_curvature else max(3.0, cold.steps - 1)
     hessian = problem.at(problem.start()).hessian_passes
     passes = steps * (3 + min(hessian, 16)) + 2
     gaps = np.geomspace(problem.size / (2 * rows), 1e-16, int(steps) + 1)
