@@ -89,3 +89,20 @@ solution moves by the conditioning of the *regularised* problem times that; test
 CERTIFICATE_TIGHT = 1.5
 """Factor. How far the certificate may lie above the true gap once Newton's dual point is used: what the product
 promises. The gap at that point exceeds the true one by a term of third order in the step."""
+
+QUADRATIC = 0.02
+"""Share. A quadratic is followed by the same iterates up to rounding, so that steps can differ by one or two near the
+target; beyond 50 steps that is 2%, below it one step is allowed."""
+
+PROMISED = 2.0
+"""Factor. What the product promises of predictions made from the start."""
+
+EXTRAPOLATED = 1.2
+"""Factor. An extrapolated rate against the run: half of the followed steps fix the rate, the rest is its error."""
+
+GAUSS_RULE = 1.3
+"""Factor. A Gauss rule beside the whole spectrum: the product's own promise, 2, leaves this much to the rule."""
+
+EIGENVALUE = 8 * summation(60)
+"""Relative. Two routes to an eigenvalue of a small matrix whose largest is `scale` differ by rounding of the matrix
+and of the eigenvalue, both a few units of the largest; the sums behind the matrix have at most 60 terms."""

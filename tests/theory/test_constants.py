@@ -9,13 +9,10 @@ import scipy.sparse as sp
 from reference import CURVATURE, NAMES, Objective, targets
 from thalweg.problems import FiniteSum, Standardizing
 from thalweg.theory import constants, diagnose
-from tolerances import arithmetic, eps, summation
+from tolerances import EIGENVALUE, arithmetic, eps, summation
 
 N, D, K, L2 = 60, 4, 3, 0.05
 BOUNDED = [name for name in NAMES if np.isfinite(CURVATURE[name])]
-#: Relative. Two routes to an eigenvalue of a small matrix whose largest is `scale` differ by rounding of the matrix
-#: and of the eigenvalue, both a few units of the largest; the sums behind the matrix have N terms.
-EIGENVALUE = 8 * summation(N)
 
 
 def table(name, d=D, seed=0, weighted=False, n=N):

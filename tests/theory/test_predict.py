@@ -9,19 +9,10 @@ from reference import Objective
 from thalweg.methods import LBFGS, METHODS, GradientDescent, HeavyBall, Nesterov, drive
 from thalweg.problems import ChangedProblem, FiniteSum, Standardizing
 from thalweg.theory import foresee, foresee_rest, predict, rehearse
-from tolerances import CERTIFIED_GAP, arithmetic
+from tolerances import CERTIFIED_GAP, EXTRAPOLATED, GAUSS_RULE, PROMISED, QUADRATIC, arithmetic
 
 N, D = 300, 8
 FIRST_ORDER = ("gradient-descent", "heavy-ball", "nesterov", "l-bfgs")
-#: Share. A quadratic is followed by the same iterates up to rounding, so that steps can differ by one or two near the
-#: target; beyond 50 steps that is 2%, below it one step is allowed.
-QUADRATIC = 0.02
-#: Factor. What the product promises of predictions made from the start.
-PROMISED = 2.0
-#: Factor. An extrapolated rate against the run: half of the followed steps fix the rate, the rest is its error.
-EXTRAPOLATED = 1.2
-#: Factor. A Gauss rule beside the whole spectrum: the product's own promise, 2, leaves this much to the rule.
-GAUSS_RULE = 1.3
 
 
 def problem_of(loss, kappa, spread, l2, seed=0, n=N):

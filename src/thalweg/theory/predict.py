@@ -151,7 +151,10 @@ def foresee(rehearsal: Rehearsal, method: Method, x: np.ndarray, target: float) 
     if not eigenvalues[-1] > 0:
         return Foresight(math.inf, math.inf, (np.zeros(0), np.zeros(0)), f"{shown} met no positive curvature")
     if isinstance(method, (GradientDescent, HeavyBall)):
-        steps, curve = _two_term(eigenvalues, away, float(method.step_size or 0.0), _momentum(method), target)
+        step_size = float(method.step_size or 0.0)
+        while isinstance(method, GradientDescent) and step_size * eigenvalues[-1] >= 2:
+            step_size /= 2  # as the method does where curvature has grown beyond 1/step on the way
+        steps, curve = _two_term(eigenvalues, away, step_size, _momentum(method), target)
     else:
         steps, curve = _follow(eigenvalues, away, method, target)
     return Foresight(steps, 2.0 * (steps + 1), curve, f"{shown}; the method on the eigenvalues at its minimum")
