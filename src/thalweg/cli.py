@@ -53,9 +53,13 @@ def fit(
     from thalweg.data import load_table
     from thalweg.planning import RunFolder, fit_record, held_out_score, look, prepare, solve
     from thalweg.planning.run import find_method
+    from thalweg.problems import LOSSES
     from thalweg.reports import report
 
     generator(seed)
+    if loss == "list":
+        print("\n".join(LOSSES))
+        raise typer.Exit(0)
     if method is not None:
         find_method(method)
     prepared = prepare(load_table(data, target), loss=loss, l2=l2)
@@ -68,9 +72,21 @@ def fit(
             outlook = look(problem, tol, seed)
         page.add("diagnosis", *str(outlook.diagnosis).splitlines())
         page.add("plan", *str(outlook.plan).splitlines())
-        fitted = solve(prepared, tol=tol, method=method, seed=seed, prospect=outlook.prospect, listen=progress.listen)
-        fitted.__dict__["diagnosis"] = outlook.diagnosis
-        held_out = held_out_score(prepared, fitted, seed) if fitted.status.success else None
+        fitted = solve(
+            prepared,
+            tol=tol,
+            method=method,
+            seed=seed,
+            prospect=outlook.prospect,
+            diagnosis=outlook.diagnosis,
+            listen=progress.listen,
+        )
+        held_out, interrupted = None, fitted.status.label == "interrupted"
+        if fitted.status.success:
+            try:
+                held_out = held_out_score(prepared, fitted, seed)
+            except KeyboardInterrupt:
+                interrupted = True  # the solution stands; only its score on unseen rows is missing
         record = fit_record(fitted, held_out, command=[Path(sys.argv[0]).name, *sys.argv[1:]], seed=seed, name=name)
         folder.write(fitted, record)
         written = report(record, folder.path / "report.html")
@@ -81,7 +97,7 @@ def fit(
     page.add("report", str(written))
     if as_json:
         print(json.dumps({**record, "folder": str(folder.path)}))
-    if fitted.status.label == "interrupted":
+    if interrupted:
         raise typer.Exit(130)
     raise typer.Exit(0 if fitted.status.success else 1)
 

@@ -323,3 +323,79 @@ def test_prediction_checks_its_rows():
     fit = tw.fit(X, y)
     with pytest.raises(tw.InputError, match="4 features"):
         fit.predict(X[:, :2])
+
+
+def test_fits_and_problems_travel_by_pickle():
+    import pickle
+
+    for name in ("iris", "diabetes"):
+        fit = tw.fit(name)
+        again = pickle.loads(pickle.dumps(fit))
+        assert np.array_equal(again.x, fit.x)
+        # The solution's margins were updated along the way; these are computed afresh.
+        assert again.problem.at(fit.x).value == pytest.approx(fit.value, rel=64 * eps())
+
+
+def test_prediction_takes_the_frame_that_was_fitted():
+    """Text columns were made indicators; the same frame, rows in another order and columns too, predicts the same."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"size": rng.normal(size=90), "colour": ["red", "blue", "green"] * 30, "kind": ["a", "b"] * 45}
+    )
+    y = frame["size"] + (frame["colour"] == "red") + 2 * (frame["kind"] == "b") + 0.1 * rng.normal(size=90)
+    fit = tw.fit(frame.assign(y=y))
+    shuffled = frame.sample(frac=1.0, random_state=1)[["kind", "size", "colour"]]
+    np.testing.assert_allclose(fit.predict(shuffled), fit.predict(frame)[shuffled.index], rtol=1e-12)
+    assert fit.score(frame, y) > 0.98
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (np.full((2, 4), np.nan), "row 1"),
+        (np.array([["a"] * 4]), "numbers"),
+        (pd.DataFrame({"wrong": [1.0]}), "no column"),
+    ],
+)
+def test_prediction_refuses_what_it_cannot_read(rows, words):
+    X, y, _ = table("squared")
+    with pytest.raises(tw.InputError, match=words):
+        tw.fit(X, y).predict(rows)
+
+
+def test_least_squares_without_penalty_on_nearly_dependent_columns_ends():
+    """Powers of one variable: the Hessian is singular to rounding, and no proof is claimed for what that hides."""
+    rng = np.random.default_rng(0)
+    x, y = rng.random(100), rng.random(100)
+    for columns in (15, 20):
+        X = np.vander(x, columns, increasing=True)[:, 1:]
+        fit = tw.fit(X, y, l2=0)
+        best = np.linalg.lstsq(np.column_stack([X, np.ones(100)]), y, rcond=None)[0]
+        truth = np.square(np.column_stack([X, np.ones(100)]) @ best - y).mean() / 2
+        assert fit.cost.steps < 5_000
+        if fit.certificate.kind is CertificateKind.PROOF:
+            assert fit.value - truth <= fit.certificate.gap
+
+
+def test_far_offsets_do_not_make_false_proofs():
+    rng = np.random.default_rng(0)
+    Z = rng.normal(size=(200, 2))
+    y = np.where(Z[:, 0] + rng.logistic(size=200) > 0, 1.0, -1.0)
+    best = tw.fit(Z, y, loss="logistic", l2=0.0).value
+    for offset in (0.0, 1e6, 1e12, 1e13):
+        problem = tw.FiniteSum(Z + offset, y, "logistic", l2=0.0)
+        certificate = problem.at(np.zeros(3)).certificate()
+        if certificate.kind is CertificateKind.PROOF:
+            assert np.log(2) - best <= certificate.gap
+
+
+def test_one_class_of_positive_weight_is_refused():
+    X, y, _ = table("logistic")
+    with pytest.raises(tw.InputError, match="positive weight"):
+        tw.fit(X, y, sample_weight=(y > 0).astype(float))
+
+
+def test_kinked_losses_are_said_to_be():
+    X, y, _ = table("logistic")
+    fit = tw.fit(X, y, loss=lambda z, y: tw.maximum(0, 1 - y * z))
+    assert any("kinks" in note for note in fit.notes)

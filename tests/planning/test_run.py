@@ -11,6 +11,7 @@ from thalweg.core.errors import InputError
 from thalweg.core.events import Finished, Started, Stepped
 from thalweg.core.plan import Plan, Prediction
 from thalweg.core.records import CertificateKind, Status
+from thalweg.linalg import Factor
 from thalweg.methods import LBFGS, METHODS, Newton
 from thalweg.planning.fitting import ASKED, Prepared, solve
 from thalweg.planning.rank import Prospect
@@ -147,7 +148,7 @@ def test_a_wrong_condition_number_is_noticed(name, loss, scale):
 def test_a_preconditioner_that_fails_is_noticed_and_replaced(solver):
     found = case("logistic")
     solution, plan = carry_out(
-        found, plan_of(found.target, "newton", "l-bfgs"), lambda name: Newton(first_solver=solver, share=3.0)
+        found, plan_of(found.target, "newton", "l-bfgs"), lambda name: Newton(first_solver=Factor(solver), share=3.0)
     )
     assert len(plan.revisions) == 1
     revision = plan.revisions[0]
@@ -163,7 +164,9 @@ def test_a_good_preconditioner_is_kept():
     found = case("logistic")
     inverse = np.linalg.inv(found.changed.at(np.zeros(found.changed.size)).hessian)
     solution, plan = carry_out(
-        found, plan_of(found.target, "newton"), lambda name: Newton(first_solver=lambda v: inverse @ v, share=10.0)
+        found,
+        plan_of(found.target, "newton"),
+        lambda name: Newton(first_solver=Factor(lambda v: inverse @ v), share=10.0),
     )
     assert plan.revisions == ()
     assert solution.status is Status.CONVERGED

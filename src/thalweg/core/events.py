@@ -34,6 +34,7 @@ class Stepped:
         step_size: The accepted step along the direction.
         seconds: Wall-clock seconds since the start.
         note: Something the report should tell of this step.
+        fresh: Whether the certificate was computed at this step; else it is what an earlier one implies.
 
     """
 
@@ -43,6 +44,7 @@ class Stepped:
     step_size: float
     seconds: float
     note: str = ""
+    fresh: bool = True
 
 
 @dataclass(frozen=True)

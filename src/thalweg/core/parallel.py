@@ -29,6 +29,7 @@ def _pool() -> ThreadPoolExecutor:
 
 @cache
 def _controller() -> Any:
+    import scipy.linalg  # noqa: F401 - SciPy brings a BLAS of its own, which must be loaded to be found
     from threadpoolctl import ThreadpoolController  # finding the loaded BLAS takes milliseconds: once a process
 
     return ThreadpoolController()

@@ -68,6 +68,9 @@ class Diagnosis:
     seconds: float
     passes: float
 
+    def _repr_html_(self) -> str:
+        return self.constants._repr_html_()
+
     def __str__(self) -> str:
         shown = ("L", "mu", "kappa", "kappa_scaled", "sigma2", "L_max", "effective_dimension")
         lines = [f"{name:<20}{self.constants[name]}" for name in shown if name in self.constants]

@@ -1,7 +1,7 @@
 """Algorithms on linear operators."""
 
 from thalweg.linalg.density import Density, effective_dimension, spectral_density, spectrum_of
-from thalweg.linalg.factor import factor
+from thalweg.linalg.factor import Factor, factor
 from thalweg.linalg.krylov import CgHistory, Extreme, power_iteration, preconditioned_cg
 from thalweg.linalg.lanczos import Lanczos, lanczos
 from thalweg.linalg.quadrature import Quadrature
@@ -11,6 +11,7 @@ from thalweg.linalg.trace import Estimate, hutchinson, hutchinson_diagonal
 __all__ = [
     "CgHistory",
     "DenseRows",
+    "Factor",
     "Density",
     "Estimate",
     "Extreme",

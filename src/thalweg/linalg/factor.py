@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,32 +13,83 @@ EPS = float(np.finfo(np.float64).eps)
 LEAST_DIAGONAL = 1e-6
 #: First shift of a matrix without a Cholesky factor, on the scale of its unit diagonal.
 FIRST_SHIFT = 1e-8
+#: Rows up to which a matrix without a Cholesky factor is diagonalised; beyond, it is shifted.
+LARGEST_EIGEN = 1_000
 Solve = Callable[[np.ndarray], np.ndarray]
 
 
-def factor(matrix: np.ndarray) -> Solve:
-    """A solver for a symmetric matrix: Cholesky of the unit-diagonal scaling, shifted until it is well defined.
+@dataclass(frozen=True)
+class Factor:
+    """A solver with a symmetric matrix, called like a function.
 
-    An indefinite matrix is shifted past its most negative eigenvalue, so that the direction always descends.
+    Attributes:
+        solve: Maps a right side (size,) to the solution.
+        definite: Whether the matrix was positive definite beyond rounding, so that nothing was shifted or dropped.
+
+    """
+
+    solve: Solve
+    definite: bool = False
+
+    def __call__(self, r: np.ndarray) -> np.ndarray:
+        """The solution for the right side r, shape (size,)."""
+        return self.solve(r)
+
+
+def factor(matrix: np.ndarray) -> Factor:
+    """A solver for a symmetric matrix that always gives a descent direction.
+
+    Cholesky of the unit-diagonal scaling where that is well defined; else the pseudo-inverse of |H| from eigenvalues,
+    or a shift past the most negative eigenvalue where the matrix is large.
     """
     from scipy.linalg import lapack  # loaded late: importing it takes longer than a small fit
 
     diagonal = np.diag(matrix)
     largest = float(np.abs(diagonal).max(initial=0.0))
     if largest == 0.0:
-        return lambda r: r.copy()
+        return Factor(lambda r: r.copy())
     scale = 1.0 / np.sqrt(np.maximum(np.abs(diagonal), largest * LEAST_DIAGONAL))
     scaled = matrix * scale
     scaled *= scale[:, None]
-    shift, floor = 0.0, len(matrix) * EPS
+    floor = len(matrix) * EPS
+    lower, info = lapack.dpotrf(scaled.T, lower=1, clean=0)  # .T: symmetric, and already in Fortran order
+    if info == 0 and np.diag(lower).min() ** 2 > floor:
+        return Factor(lambda r: scale * lapack.dpotrs(lower, scale * r, lower=1)[0], definite=True)
+    if len(matrix) > LARGEST_EIGEN:
+        return Factor(_shifted(scaled, scale))
+    return Factor(_by_eigenvalues(scaled, scale, floor))
+
+
+def _by_eigenvalues(scaled: np.ndarray, scale: np.ndarray, floor: float) -> Solve:
+    """The pseudo-inverse of |H|: negative curvature is turned round, flat directions move only if the slope is real."""
+    values, vectors = np.linalg.eigh(scaled)
+    size = np.abs(values)
+    top = float(size.max())
+    flat = size <= 10 * floor * top
+    inverse = 1.0 / np.where(flat, 1.0, size)
+
+    def solve(r: np.ndarray) -> np.ndarray:
+        parts = vectors.T @ (scale * r)
+        # A slope along a flat direction that is only rounding of the whole must not be divided by nothing.
+        real = np.abs(parts) > 1e-7 * np.linalg.norm(parts)
+        along = np.where(flat, np.where(real, parts / (FIRST_SHIFT * top), 0.0), parts * inverse)
+        return scale * (vectors @ along)
+
+    return solve
+
+
+def _shifted(scaled: np.ndarray, scale: np.ndarray) -> Solve:
+    """Cholesky of the matrix plus a growing multiple of the identity."""
+    from scipy.linalg import lapack
+
+    shift = FIRST_SHIFT
     for _ in range(20):
-        trial = scaled if shift == 0.0 else scaled + shift * np.eye(len(scaled))
-        lower, info = lapack.dpotrf(trial.T, lower=1, clean=0)  # .T: symmetric, and already in Fortran order
-        if info == 0 and np.diag(lower).min() ** 2 > floor:
+        lower, info = lapack.dpotrf((scaled + shift * np.eye(len(scaled))).T, lower=1, clean=0)
+        if info == 0:
+            break
+        shift *= 10
 
-            def solve(r: np.ndarray, lower: np.ndarray = lower) -> np.ndarray:
-                return scale * lapack.dpotrs(lower, scale * r, lower=1)[0]
+    def solve(r: np.ndarray) -> np.ndarray:
+        return np.asarray(scale * lapack.dpotrs(lower, scale * r, lower=1)[0])
 
-            return solve
-        shift = max(FIRST_SHIFT, 10 * shift)
-    return lambda r: scale * scale * r
+    return solve if info == 0 else lambda r: scale * scale * r

@@ -209,7 +209,18 @@ def as_rows(matrix: Any) -> Rows:
     if isinstance(matrix, Rows):
         return matrix
     if isinstance(matrix, np.ndarray) and matrix.ndim == 2:
-        return DenseRows(matrix)
+        if matrix.dtype.kind not in "fiub":
+            raise InputError(f"X has dtype {matrix.dtype}; expected numbers", "pass X.astype(float)")
+        dense = DenseRows(matrix if matrix.dtype.kind == "f" else matrix.astype(np.float64))
+        with np.errstate(invalid="ignore", over="ignore"):
+            if not np.isfinite(matrix.sum(dtype=np.float64)):  # one pass; the search is for the bad case only
+                bad = np.argwhere(~np.isfinite(matrix))
+                if len(bad):
+                    row, column = (int(index) for index in bad[0])
+                    raise InputError(
+                        f"X: row {row + 1}, column {column + 1} is {matrix[row, column]}", "fill it in or drop the row"
+                    )
+        return dense
     if hasattr(matrix, "tocsr"):
         return SparseRows(matrix)
     raise InputError(

@@ -21,6 +21,8 @@ EPS = float(np.finfo(np.float64).eps)
 #: Steps without a new lowest value (beyond rounding) before a run counts as stuck: for methods that descend at every
 #: step, and for those whose momentum may climb for a while.
 STALL_STEPS, STALL_STEPS_MOMENTUM = 8, 1000
+#: Steps of a Newton method in which the bound must halve: else it creeps.
+CRAWL_STEPS = 60
 
 
 def drive(
@@ -31,6 +33,7 @@ def drive(
     target: float,
     max_steps: int = 10_000,
     max_seconds: float = np.inf,
+    look_at: int = 0,
 ) -> Generator[Event, None, Solution]:
     """Run a method until a bound on f - f* is below the target.
 
@@ -41,6 +44,7 @@ def drive(
         target: Wanted bound on f - f*.
         max_steps: Steps allowed.
         max_seconds: Wall-clock seconds allowed.
+        look_at: A step, and its doublings, at which a certificate is wanted from every method.
 
     Yields:
         Started, Stepped for every step, Finished.
@@ -50,6 +54,7 @@ def drive(
 
     """
     run = _Run(problem, method, target, max_steps, max_seconds)
+    run.schedule.look_at = look_at
     point = problem.at(x0)
     check_oracles(method, point)
     try:
@@ -78,6 +83,7 @@ class _Run:
         self.steps, self.passes = 0, 0.0
         self.schedule = _Schedule(target)
         self.lowest, self.improved = np.inf, 0
+        self.halved = 0, np.inf
         self.patience = STALL_STEPS if method.certifies else STALL_STEPS_MOMENTUM
         self.started, self.started_cpu = time.perf_counter(), time.process_time()
 
@@ -95,6 +101,7 @@ class _Run:
                 state.step_size,
                 time.perf_counter() - self.started,
                 state.note,
+                self.method.certifies or self.schedule.last_attempt == self.steps,
             )
             reached = certificate.gap <= self.target
             ended = self._ended(state, certificate, reached)
@@ -172,11 +179,20 @@ class _Run:
                 return Status.CONVERGED
             # A decrease that rounding hides cannot be searched for.
             hidden = state.decrement <= 1e3 * EPS * max(abs(state.point.value), certificate.rounding / EPS)
-            return Status.PRECISION_FLOOR if hidden else state.failure
+            return Status.PRECISION_FLOOR if hidden and self._close(certificate) else state.failure
         if not reached and self.steps - self.improved > self.patience:
             hidden = state.decrement <= 1e3 * EPS * abs(state.point.value)
-            return Status.PRECISION_FLOOR if hidden else Status.NO_PROGRESS
+            return Status.PRECISION_FLOOR if hidden and self._close(certificate) else Status.NO_PROGRESS
+        if certificate.gap <= 0.5 * self.halved[1]:
+            self.halved = self.steps, certificate.gap
+        if not reached and self.method.certifies and self.steps - self.halved[0] > CRAWL_STEPS:
+            return Status.NO_PROGRESS
         return None
+
+    def _close(self, certificate: Certificate) -> bool:
+        """Whether a bound is small beside the start: a large one is no floor of precision."""
+        start = abs(self.trace.columns["value"][0])
+        return certificate.kind is not CertificateKind.PROOF or certificate.gap <= 1e-4 * max(start, self.target)
 
     def _separable(self, state: State, reached: bool) -> bool:
         """Whether the point or the direction is one along which the loss falls forever.
@@ -239,7 +255,7 @@ class _Schedule:
     def __init__(self, target: float) -> None:
         self.target = target
         self.values: list[float] = []
-        self.next, self.last_attempt = 0, -1
+        self.next, self.last_attempt, self.look_at = 0, -1, 0
 
     def observe(self, value: float) -> None:
         """Note the objective of one more step."""
@@ -247,6 +263,9 @@ class _Schedule:
 
     def due(self, step: int) -> bool:
         """Whether to compute a certificate at this step."""
+        if self.look_at and step == self.look_at:
+            self.look_at *= 2
+            return True
         if step < self.next:
             return False
         return step in (0, 16, 64, 256, 1024) or step % 4096 == 0 or self._extrapolated() <= 2 * self.target

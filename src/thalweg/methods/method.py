@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from thalweg.core.errors import OracleError
 from thalweg.core.records import Certificate, Status
+from thalweg.linalg import Factor
 
 
 class Line(Protocol):
@@ -52,7 +52,7 @@ class Point(Protocol):
     def certificate(
         self,
         direction: np.ndarray | None = None,
-        refine: Callable[[np.ndarray], np.ndarray] | None = None,
+        refine: Factor | None = None,
         wanted: float = np.inf,
     ) -> Certificate:
         """A bound on f - f*."""
@@ -80,7 +80,7 @@ class State:
     decrement: float
     step_size: float = 0.0
     passes: float = 0.0
-    refine: Callable[[np.ndarray], np.ndarray] | None = None
+    refine: Factor | None = None
     failure: Status | None = None
     note: str = ""
     memory: dict[str, Any] = field(default_factory=dict)

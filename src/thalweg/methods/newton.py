@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from thalweg.core.records import Status
-from thalweg.linalg import factor, preconditioned_cg
+from thalweg.linalg import Factor, factor, preconditioned_cg
 from thalweg.methods.method import State
 from thalweg.methods.search import wolfe
 
-Solve = Callable[[np.ndarray], np.ndarray]
 #: Where a Hessian costs less than a few products, an older factor is not worth trying.
 LEAST_PRODUCTS = 3
 
@@ -48,7 +46,7 @@ class Newton:
 
     forcing: float = 1e-2
     share: float = 0.3
-    first_solver: Solve | None = None
+    first_solver: Factor | None = None
     name: str = "newton"
     needs: frozenset[str] = frozenset({"value", "gradient", "hvp", "hessian", "hessian_passes", "along"})
     certifies: bool = True
@@ -69,12 +67,14 @@ class Newton:
             self._fresh(point, step_size, 2.0) if state.refine is None else self._reuse(point, step_size, state.refine)
         )
 
-    def _reuse(self, point: Any, step_size: float, solve: Solve) -> State:
+    def _reuse(self, point: Any, step_size: float, solve: Factor) -> State:
         """The direction with an older factor as preconditioner; a new one where that is not good enough."""
         limit = int(self.share * point.hessian_passes / 2)
         if limit < LEAST_PRODUCTS or not np.isfinite(point.gradient).all():
             return self._fresh(point, step_size, 2.0)
-        direction, products, reached = preconditioned_cg(point.hvp, -point.gradient, solve, self.forcing, limit)
+        with np.errstate(all="ignore"):  # nearly flat curvature may overflow; the line search looks at what came of it
+            direction, products, reached = preconditioned_cg(point.hvp, -point.gradient, solve, self.forcing, limit)
+        reached = reached and bool(np.isfinite(direction).all())
         if reached:
             decrement = -float(point.gradient @ direction)
             return State(point, direction, decrement, step_size, 2.0 + 2 * products, solve)
@@ -132,9 +132,12 @@ class NewtonCG:
         if not np.isfinite(norm):
             return State(point, -gradient, np.inf, step_size, passes, None, Status.DIVERGED)
         ratio = norm / first_norm if first_norm > 0 else 0.0
-        direction, products, _ = preconditioned_cg(
-            point.hvp, -gradient, lambda r: r, min(0.1, ratio**0.5), self.max_products
-        )
+        with np.errstate(all="ignore"):
+            direction, products, _ = preconditioned_cg(
+                point.hvp, -gradient, lambda r: r, min(0.1, ratio**0.5), self.max_products
+            )
+        if not np.isfinite(direction).all():
+            direction = -gradient
         decrement = -float(gradient @ direction)
         memory = {"first_norm": first_norm}
         return State(point, direction, decrement, step_size, passes + 2 * products, memory=memory)

@@ -41,6 +41,8 @@ from thalweg.theory import diagnose
 RELATIVE_TARGET = 1e-8
 #: Steps allowed unless the caller says otherwise: first-order methods may need many cheap ones.
 MAX_STEPS = 1_000_000
+#: Rows below which a held-out score says nothing.
+LEAST_ROWS = 10
 #: The reason of a plan whose method the caller named.
 ASKED = "asked for by name"
 
@@ -88,6 +90,7 @@ class Fit:
         notes: What was inferred, and every treatment of the data.
         solution: The run's record; its fields are also attributes here.
         problem: The problem that was solved, in the user's units.
+        made_diagnosis: The diagnosis, if one was made before the run.
         made_plan: The plan as it was carried out; ``plan`` adds the methods that were not priced before the run.
 
     """
@@ -105,6 +108,7 @@ class Fit:
     solution: Solution
     problem: FiniteSum
     made_plan: Plan
+    made_diagnosis: Diagnosis | None = None
 
     @cached_property
     def plan(self) -> Plan:
@@ -127,8 +131,8 @@ class Fit:
 
     @cached_property
     def diagnosis(self) -> Diagnosis:
-        """The problem's constants and spectra at zero."""
-        return diagnose(self.problem)
+        """The problem's constants and spectra at zero: measured before the run, or now."""
+        return diagnose(self.problem) if self.made_diagnosis is None else self.made_diagnosis
 
     @property
     def x(self) -> np.ndarray:
@@ -261,8 +265,20 @@ def fit(
 
     """
     domain = None
+    if isinstance(X, Table):
+        given = {"y": y, "target": target, "sample_weight": sample_weight}
+        unused = [name for name, value in given.items() if value is not None]
+        if unused:
+            raise InputError(f"{', '.join(unused)} given beside a Table, which has its own", "pass it to load_table")
     if y is not None and target is not None:
         domain, target = Target.parse(str(target)), None
+        if loss is None or isinstance(loss, str):
+            raise InputError(
+                f"target={domain.value!r} is given with y, for a loss that has its own targets",
+                "leave target out; it is for a loss of your own",
+            )
+    if not isinstance(intercept, bool):
+        raise InputError(f"intercept={intercept!r}: expected True or False", "leave it out for a free intercept")
     table = X if isinstance(X, Table) else load_table(X, target, y=y, sample_weight=sample_weight)
     prepared = prepare(table, loss=loss, l2=l2, domain=domain, intercept=intercept)
     return solve(prepared, tol=tol, method=method, x0=x0, max_steps=max_steps, max_seconds=max_seconds, listen=listen)
@@ -302,6 +318,13 @@ def prepare(
     """
     row, y, classes, notes = _encode(table.y, loss, domain, table.target_name)
     problem = FiniteSum(table.X, y, row, l2, table.sample_weight, intercept)
+    if classes is not None and not isinstance(problem.share, float):
+        used = np.unique(problem.y[problem.share > 0])
+        if len(used) < 2:
+            raise InputError(
+                f"target {table.target_name!r} has one class among the rows of positive weight",
+                "give rows of at least two classes a positive weight",
+            )
     notes += _curvature_notes(row)
     if l2 is None:
         notes += (f"l2 = 1/n = {problem.l2:.3g}, since none was given",)
@@ -318,6 +341,7 @@ def solve(
     max_seconds: float = np.inf,
     seed: int = 0,
     prospect: Prospect | None = None,
+    diagnosis: Diagnosis | None = None,
     listen: Listener | None = None,
 ) -> Fit:
     """Choose a method for a prepared problem, run it and record the result.
@@ -331,12 +355,15 @@ def solve(
         max_seconds: As for ``fit``.
         seed: Seed of the rows that planning rehearses on.
         prospect: A plan made earlier; one is made when None.
+        diagnosis: A diagnosis made earlier; one is made when it is asked for.
         listen: As for ``fit``.
 
     """
     problem = prepared.problem
     if tol is not None:
         tol = checked_number("tol", tol, "it is a target for f - f*: leave it out for 1e-8 f(0)")
+    if checked_number("max_steps", max_steps, "leave it out for a million") != int(max_steps):
+        raise InputError(f"max_steps={max_steps!r}: expected a whole number", "leave it out for a million")
     max_seconds = checked_number("max_seconds", max_seconds, "leave it out for no limit", allow_infinity=True)
     start_value = checked_start_value(problem)
     wanted = RELATIVE_TARGET * abs(start_value) if tol is None else tol
@@ -378,6 +405,7 @@ def solve(
         solution=solution,
         problem=problem,
         made_plan=plan,
+        made_diagnosis=diagnosis,
     )
 
 
@@ -448,6 +476,8 @@ def held_out_score(prepared: Prepared, fitted: Fit, seed: int, share: float = 0.
     """
     table, problem = prepared.table, prepared.problem
     labelled = prepared.classes is not None
+    if problem.n < LEAST_ROWS:
+        return None
     train, test = split_rows(problem.n, seed, share, problem.y if labelled else None, stratify=labelled)
     if labelled and len(np.unique(problem.y[train])) < len(prepared.classes):  # type: ignore[arg-type]
         return None
@@ -458,6 +488,8 @@ def held_out_score(prepared: Prepared, fitted: Fit, seed: int, share: float = 0.
     # Newton's method, by factor or by products: a second fit is not planned again.
     method = "newton" if problem.size <= MAX_DENSE_PARAMETERS else "newton-cg"
     inner = solve(Prepared(table, part, prepared.classes, ()), x0=fitted.x, method=method)
+    if inner.status is Status.INTERRUPTED:
+        raise KeyboardInterrupt
     if not inner.status.success:
         return None
     measure = "accuracy" if labelled else "R^2"
@@ -476,7 +508,12 @@ def _curvature_notes(loss: Loss) -> tuple[str, ...]:
     notes: tuple[str, ...] = ()
     if bounds.convex is not True:
         notes += (f"{loss.name} is not proven convex: the result is a stationary point, without a proof of f - f*",)
-    if not np.isfinite(bounds.second[1]):
+    if np.isfinite(bounds.first).all() and not np.isfinite(bounds.second[1]) and loss.target is not Target.CLASS:
+        notes += (
+            f"{loss.name} has kinks: methods for smooth losses may stop above the minimum; round its kinks, as "
+            f"{fitting_losses(loss.target)} do",
+        )
+    elif not np.isfinite(bounds.second[1]):
         notes += (
             f"the second derivative of {loss.name} is unbounded: the Hessian at each point and a line search are used "
             "instead of a constant L",
@@ -533,12 +570,38 @@ def _encode(
 
 def _features(X: Any, names: tuple[str, ...]) -> Any:
     """Rows to predict: (n, d) numbers."""
-    if hasattr(X, "columns") and set(names) <= set(X.columns):
-        X = np.column_stack([np.asarray(X[name], dtype=np.float64) for name in names])
+    if hasattr(X, "columns"):
+        X = np.column_stack([_column(X, name) for name in names])
     matrix = X if hasattr(X, "tocsr") else np.asarray(X)
+    if not hasattr(X, "tocsr") and matrix.dtype.kind not in "fiub":
+        raise InputError(f"X has dtype {matrix.dtype}; expected numbers", "pass a frame with the columns of the fit")
     if matrix.ndim != 2 or matrix.shape[1] != len(names):
         raise InputError(f"X has shape {matrix.shape}; the model has {len(names)} features", "pass (n, features) rows")
-    return matrix.tocsr() if hasattr(matrix, "tocsr") else matrix
+    if hasattr(matrix, "tocsr"):
+        return matrix.tocsr()
+    bad = ~np.isfinite(matrix)
+    if bad.any():
+        row, column = (int(index[0]) for index in np.nonzero(bad))
+        raise InputError(f"X: row {row + 1}, column {names[column]!r} is {matrix[row, column]}", "fill it in")
+    return matrix
+
+
+def _column(frame: Any, name: str) -> np.ndarray:
+    """One feature of a frame; an indicator such as ``colour=red`` from the text column it was made of."""
+    columns = list(frame.columns)
+    source, _, level = name.rpartition("=")
+    if name not in columns and source in columns:
+        return (np.asarray(frame[source]).astype(str) == level).astype(np.float64)
+    if name not in columns:
+        raise InputError(
+            f"X has no column {name!r}", f"pass a frame with the {len(columns)} columns of the fit, or an array"
+        )
+    try:
+        return np.asarray(frame[name], dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"X: column {name!r} is not made of numbers", "pass it as it was when the model was fitted"
+        ) from None
 
 
 def _checked_start(x0: np.ndarray, problem: FiniteSum) -> np.ndarray:

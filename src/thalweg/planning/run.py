@@ -86,6 +86,7 @@ def run(
                 target=plan.target,
                 max_steps=max_steps - done_steps,
                 max_seconds=max_seconds - sum(part.cost.seconds for part in parts),
+                look_at=int(watch.limit) + 1 if watch.others and np.isfinite(watch.limit) else 0,
             )
             solution = _consume(events, watch, listen, first=not parts)
             revisions.extend(watch.notes)
@@ -112,19 +113,26 @@ class _Watch:
     done_steps: int
     change: Revision | None = None
     notes: list[Revision] = field(default_factory=list)
-    gaps: list[float] = field(default_factory=list)
+    gaps: list[tuple[int, float]] = field(default_factory=list)
+
+    @property
+    def limit(self) -> float:
+        """Steps beyond which the run contradicts its plan."""
+        known = [row.steps_interval[1] for row in self.plan.predictions if row.method == self.name]
+        return max(OVERRUN * known[0], 3.0) if known else np.inf
 
     def see(self, event: Stepped) -> None:
         """Look at one step; sets ``change`` when the plan is contradicted and another method is worth it."""
-        self.gaps.append(event.certificate.gap)
+        if event.fresh:
+            self.gaps.append((event.step, event.certificate.gap))
         if event.note:
             self.notes.append(Revision(self.done_steps + event.step, event.note, self.name, self.name))
         known = [row for row in self.plan.predictions if row.method == self.name]
         priced = [row for row in self.plan.predictions if row.method in self.others and np.isfinite(row.seconds)]
         if not priced or not known or event.certificate.gap <= self.plan.target:
             return
-        limit = OVERRUN * known[0].steps_interval[1]
-        if event.step <= max(limit, 3) or not np.isfinite(limit):
+        limit = self.limit
+        if not event.fresh or event.step <= limit or not np.isfinite(limit):
             return
         left = self._seconds_left(event)
         after = min(priced, key=lambda row: row.seconds)
@@ -137,9 +145,9 @@ class _Watch:
             self.change = Revision(self.done_steps + event.step, reason, self.name, after.method)
 
     def _seconds_left(self, event: Stepped) -> float:
-        """Seconds to the target at the rate of the last half of the run."""
-        half = self.gaps[len(self.gaps) // 2]
-        span = len(self.gaps) - 1 - len(self.gaps) // 2
+        """Seconds to the target at the rate of the last half of the certificates."""
+        before, half = self.gaps[len(self.gaps) // 2] if len(self.gaps) > 2 else self.gaps[0]
+        span = event.step - before
         gap = event.certificate.gap
         if not 0 < gap < half or span < 1 or self.plan.target <= 0:
             return np.inf
@@ -216,6 +224,10 @@ def _joined(parts: list[Solution]) -> Solution:
         offset["passes"] += part.cost.passes
         offset["seconds"] += part.cost.seconds
     best = min(parts, key=lambda part: part.value)
+    if np.isfinite(lower) and last.certificate.kind is CertificateKind.PROOF:
+        known = best.value - lower
+        if known < last.certificate.gap:
+            last = replace(last, certificate=replace(last.certificate, gap=known, how="bound of an earlier method"))
     certificate = last.certificate
     if best is not last and last.status is not Status.DIVERGED:
         carried = last.certificate.gap - (last.value - best.value)

@@ -8,13 +8,12 @@ on breast_cancer it takes L-BFGS 6,357 steps instead of tens.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
 
 from thalweg.core.records import Certificate
-from thalweg.linalg import factor, preconditioned_cg
+from thalweg.linalg import Factor, factor, preconditioned_cg
 from thalweg.problems.certificate import LARGEST_FACTOR
 from thalweg.problems.finite_sum import FiniteSum, FiniteSumLine, FiniteSumPoint, assemble
 
@@ -155,11 +154,11 @@ class ChangedPoint:
         change = self.problem.change
         return change.adjoint(self.base.hvp(change.forward(v)))
 
-    def _solver(self) -> Callable[[np.ndarray], np.ndarray]:
+    def _solver(self) -> Factor:
         """A solver with the Hessian: by a factor where that is small, else by products."""
         if self.problem.size <= LARGEST_FACTOR:
             return factor(self.hessian)
-        return lambda r: preconditioned_cg(self.hvp, r, lambda v: v, 1e-4, 500)[0]
+        return Factor(lambda r: preconditioned_cg(self.hvp, r, lambda v: v, 1e-4, 500)[0])
 
     def along(self, direction: np.ndarray) -> ChangedLine:
         """The objective along a direction in v; the last line is kept for whoever asks again."""
@@ -170,7 +169,7 @@ class ChangedPoint:
     def certificate(
         self,
         direction: np.ndarray | None = None,
-        refine: Callable[[np.ndarray], np.ndarray] | None = None,
+        refine: Factor | None = None,
         wanted: float = np.inf,
     ) -> Certificate:
         """The bound on f - f* of the wrapped point."""
@@ -180,7 +179,7 @@ class ChangedPoint:
             direction = -refine(self.gradient)
         return self.base.certificate(
             self.along(direction).base.direction,
-            None if refine is None else lambda r: change.forward(refine(change.adjoint(r))),
+            None if refine is None else Factor(lambda r: change.forward(refine(change.adjoint(r))), refine.definite),
             wanted,
         )
 

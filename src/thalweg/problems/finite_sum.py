@@ -17,6 +17,7 @@ from thalweg.core.check import checked_number
 from thalweg.core.errors import InputError
 from thalweg.core.parallel import map_blocks
 from thalweg.core.records import Certificate
+from thalweg.linalg import Factor
 from thalweg.linalg.rows import SINGLE_BLOCK_ELEMENTS, Rows, as_rows, multiply, sum_pieces
 from thalweg.problems.certificate import certify
 from thalweg.problems.losses import Loss, Target, find_loss
@@ -55,6 +56,8 @@ class FiniteSum:
         self.rows: Rows = as_rows(X)
         self.loss = find_loss(loss, target)
         self.n, self.d = self.rows.shape
+        if self.n == 0 or self.d == 0:
+            raise InputError(f"X has shape {self.rows.shape}", "give at least one row and one column")
         self.y = _checked_targets(np.asarray(y), self.loss, self.n)
         self.l2 = 1.0 / self.n if l2 is None else checked_number("l2", l2, "leave it out for 1/n")
         self.share = _shares(sample_weight, self.n)
@@ -118,7 +121,12 @@ class FiniteSum:
 
     def at(self, x: np.ndarray) -> FiniteSumPoint:
         """The point at x, shape (size,)."""
-        return FiniteSumPoint(self, np.asarray(x, dtype=np.float64))
+        x = np.asarray(x, dtype=np.float64)
+        if x.shape != (self.size,):
+            raise InputError(
+                f"x has shape {x.shape}; the problem has {self.size} parameters", "pass coef.ravel(), intercept"
+            )
+        return FiniteSumPoint(self, x)
 
     def margins(self, x: np.ndarray) -> np.ndarray:
         """Margins z = Xw + b, shape (n,), or (n, classes) for class targets. One pass."""
@@ -326,7 +334,7 @@ class FiniteSumPoint:
     def certificate(
         self,
         direction: np.ndarray | None = None,
-        refine: Callable[[np.ndarray], np.ndarray] | None = None,
+        refine: Factor | None = None,
         wanted: float = np.inf,
     ) -> Certificate:
         """A bound on f - f* from the dual point that belongs to a direction; see ``certify``."""

@@ -66,6 +66,13 @@ class Loss:
     mean: Callable[[np.ndarray], np.ndarray] | None = None
     default_for: str | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Compiled kernels are made again where a loss is unpickled; rows of the table travel by name."""
+        if LOSSES.get(self.name) is self:
+            return find_loss, (self.name,)
+        parts = (self.name, self.expression, self.target, self.conjugate, self.mean, self.default_for)
+        return Loss, parts
+
     @cached_property
     def kernel(self) -> expr.LossKernel:
         """Compiled value, derivative and curvature over rows."""

@@ -186,7 +186,10 @@ def _solution(
     problem: ChangedProblem, method: Method, x: np.ndarray, target: float, steps: int = MAX_REHEARSAL_STEPS
 ) -> Solution:
     *_, last = drive(problem, method, x, target=target, max_steps=steps)
-    return last.solution  # type: ignore[union-attr]
+    solution: Solution = last.solution  # type: ignore[union-attr]
+    if solution.status is Status.INTERRUPTED:
+        raise KeyboardInterrupt  # a rehearsal is no result: whoever asked for it is interrupted
+    return solution
 
 
 def _momentum(method: GradientDescent | HeavyBall) -> float:
