@@ -68,7 +68,7 @@ class TestDiagnosis:
 
     def test_text_lists_what_is_known_and_what_it_cost(self):
         lines = str(self.diagnosis()).splitlines()
-        assert [line.split()[0] for line in lines] == ["L", "kappa", "spent"]
+        assert [line.split()[0] for line in lines] == ["L", "kappa", "spectrum", "spent"]
         assert "250.0 ms, 14 passes" in lines[-1]
 
     def test_record_is_strict_json(self):

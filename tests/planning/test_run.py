@@ -424,3 +424,17 @@ def test_interruption_at_the_step_of_the_change_and_at_the_end(when):
 
     solution, after = carry_out(found, plan_of(found.target, "gradient-descent", "newton"), maker(found), listen=listen)
     assert solution.status is (Status.INTERRUPTED if when == 9 else Status.CONVERGED)
+
+
+def test_a_prediction_renewed_after_a_tenth_is_told_and_acted_on():
+    """200 steps were predicted; seen from step 20 it is 5,000: said once, and the other method takes over early."""
+    found = case("logistic")
+    plan = plan_of(found.target, "gradient-descent", "newton")
+    slow = replace(plan["gradient-descent"], steps=200.0, steps_interval=(100.0, 300.0))
+    plan = replace(plan, predictions=(slow, plan["newton"]))
+    solution, after = carry_out(found, plan, maker(found, 0.02), renew=lambda name, event: 5_000.0)
+    told = [r for r in after.revisions if r.before == r.after]
+    assert len(told) == 1
+    assert told[0].step == 20
+    assert "5000 steps in all" in told[0].reason
+    assert solution.status is Status.CONVERGED

@@ -318,3 +318,18 @@ def test_predictions_from_a_tenth_of_the_run_are_closer():
             rehearsal, method, early.solution.x, early.solution.trace["gap"][-1], max(1, steps // 10), target
         )
         assert abs(seen - steps) <= 3 or steps / PROMISED <= seen <= steps * PROMISED, name
+
+
+@pytest.mark.parametrize("name", ["gradient-descent", "heavy-ball"])
+def test_bounds_on_steps_hold_and_are_not_vacuous(name):
+    """The worst case over a quadratic's directions: the run never takes longer, nor far less on its worst direction."""
+    changed, reference, target, rehearsal = prepared("squared", 1e2, l2=1e-6)
+    largest, smallest = curvatures(changed, rehearsal)
+    method = tuned(name, largest, smallest, True)
+    gap = changed.at(np.zeros(changed.size)).value - reference.minimise()[1]
+    bound = predict.bound_on_steps(method.rate(largest, smallest, quadratic=True), gap, target)
+    steps = foresee(rehearsal, method, np.zeros(changed.size), target).steps
+    assert steps <= bound * (1.0 if name == "gradient-descent" else 1.5)
+    assert steps >= bound / 5
+    assert predict.bound_on_steps(0.5, 1e-9, 1e-8) == 0
+    assert predict.bound_on_steps(1.0, 1.0, 1e-8) == math.inf

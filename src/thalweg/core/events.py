@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from thalweg.core.records import Certificate, Solution
 
 
@@ -23,7 +25,7 @@ class Started:
     target: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stepped:
     """One step is done.
 
@@ -34,6 +36,7 @@ class Stepped:
         step_size: The accepted step along the direction.
         seconds: Wall-clock seconds since the start.
         note: Something the report should tell of this step.
+        x: The point in the methods' variables, shape (size,).
         fresh: Whether the certificate was computed at this step; else it is what an earlier one implies.
 
     """
@@ -45,6 +48,7 @@ class Stepped:
     seconds: float
     note: str = ""
     fresh: bool = True
+    x: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,8 @@ class Diagnosis:
     def __str__(self) -> str:
         shown = ("L", "mu", "kappa", "kappa_scaled", "sigma2", "L_max", "effective_dimension")
         lines = [f"{name:<20}{self.constants[name]}" for name in shown if name in self.constants]
+        quantiles = "  ".join(f"{share:.0%} {self.scaled.quantile(share):.3g}" for share in (0.1, 0.5, 0.9))
+        lines.append(f"{'spectrum':<20}{quantiles}  quantiles of the scaled eigenvalues, {self.scaled.how}")
         lines.append(f"{'spent':<20}{1e3 * self.seconds:.1f} ms, {self.passes:.0f} passes over the data")
         return "\n".join(lines)
 
@@ -111,6 +113,7 @@ class Prediction:
         basis: What the prediction rests on.
         curve: Predicted f - f* after each of some steps: shapes (m,) and (m,).
         why: Why it was chosen, or lost.
+        bound: Steps by the method's worst-case rate; nan where it has none or its assumptions fail.
 
     """
 
@@ -124,6 +127,7 @@ class Prediction:
     basis: str
     curve: tuple[np.ndarray, np.ndarray] = field(default_factory=lambda: (np.zeros(0), np.zeros(0)))
     why: str = ""
+    bound: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -219,6 +223,7 @@ class Plan:
                     "seconds_high": number(row.seconds_interval[1]),
                     "passes": number(row.passes),
                     "bytes": number(row.bytes),
+                    "bound": number(row.bound),
                     "basis": row.basis,
                     "why": row.why,
                     "chosen": row.method == self.chosen,

@@ -102,6 +102,7 @@ class _Run:
                 time.perf_counter() - self.started,
                 state.note,
                 self.method.certifies or self.schedule.last_attempt == self.steps,
+                state.point.x,
             )
             reached = certificate.gap <= self.target
             ended = self._ended(state, certificate, reached)

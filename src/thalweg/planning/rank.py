@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from thalweg.core.events import Stepped
 from thalweg.core.plan import Plan, Prediction
 from thalweg.core.random import generator
 from thalweg.linalg import factor, lanczos
@@ -14,7 +15,7 @@ from thalweg.linalg.rows import SINGLE_BLOCK_ELEMENTS
 from thalweg.methods import METHODS, GradientDescent, HeavyBall, Method, Nesterov, Newton
 from thalweg.planning.machine import MachineProfile, machine_profile
 from thalweg.problems import ChangedProblem, FiniteSum
-from thalweg.theory import Rehearsal, foresee, rehearse
+from thalweg.theory import Rehearsal, bound_on_steps, foresee, foresee_rest, rehearse
 from thalweg.theory.predict import Foresight
 
 #: Parameters up to which a rehearsal forms dense Hessians in a plan that must be quick.
@@ -61,6 +62,13 @@ class Prospect:
         """The rehearsed minimum, in the methods' variables."""
         assert self.rehearsal is not None
         return self.rehearsal.minimum
+
+    def renew(self, name: str, event: Stepped) -> float:
+        """Steps in all, foreseen from where a run has come; nan where nothing was rehearsed."""
+        if self.rehearsal is None or event.x is None or (self.warm and name == "newton"):
+            return float("nan")
+        method = self.method(name)
+        return foresee_rest(self.rehearsal, method, event.x, event.certificate.gap, event.step, self.plan.target)
 
     def method(self, name: str) -> Method:
         """A method tuned by what was measured."""
@@ -176,13 +184,18 @@ def make_plan(
         smallest = max(rehearsal.smallest, 1e-12 * largest)
     pass_seconds = _pass_seconds(base, profile)
     zero = np.zeros(problem.size)
+    start_value = problem.at(zero).value
     rows = []
     for name in names:
         method = tuned(METHODS[name], largest, smallest, quadratic)
         seen = foresee(rehearsal, method, zero, target)
         if warm and name == "newton":
             seen = _warmed(base, seen, rehearsal.rows)
-        rows.append(_priced(base, name, seen, profile, pass_seconds, quadratic))
+        row = _priced(base, name, seen, profile, pass_seconds, quadratic)
+        if isinstance(method, (GradientDescent, HeavyBall, Nesterov)):
+            rate = method.rate(largest, smallest, quadratic=quadratic)
+            row = replace(row, bound=bound_on_steps(rate, start_value - rehearsal.point.value, target))
+        rows.append(row)
     rows.sort(key=lambda row: row.seconds)
     best = rows[0]
     rows = [replace(row, why=_why(row, best)) for row in rows]

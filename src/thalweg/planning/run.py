@@ -20,6 +20,8 @@ from thalweg.problems import ChangedProblem
 OVERRUN = 1.0
 #: ... and is left only if another method is expected to finish in this share of the seconds still needed here.
 WORTH_CHANGING = 0.7
+#: A prediction renewed during the run that differs by this factor is told, and one beyond the interval by it acted on.
+RENEWED = 1.5
 #: Ends that another method may still turn into a success.
 RECOVERABLE = (Status.NO_PROGRESS, Status.LINE_SEARCH_FAILED, Status.DIVERGED)
 
@@ -29,6 +31,7 @@ UNTUNED = ("newton", "newton-cg", "l-bfgs")
 
 Listener = Callable[[Event], None]
 Maker = Callable[[str], Method]
+Renewal = Callable[[str, Stepped], float]
 
 
 def find_method(name: str) -> Method:
@@ -52,6 +55,7 @@ def run(
     max_steps: int,
     max_seconds: float,
     fixed: bool,
+    renew: Renewal | None = None,
     listen: Listener | None = None,
 ) -> tuple[Solution, Plan]:
     """Run the plan's method; when observed progress contradicts the prediction, change to a better one.
@@ -66,6 +70,7 @@ def run(
         max_steps: Steps allowed in all.
         max_seconds: Seconds allowed in all.
         fixed: Never change the method: it was asked for by name.
+        renew: Foresees the length of a method's run from one of its steps; asked after the first tenth.
         listen: Called with every event.
 
     Returns:
@@ -78,7 +83,7 @@ def run(
     with one_blas_thread():
         while True:
             done_steps = sum(part.cost.steps for part in parts)
-            watch = _Watch(plan, name, () if fixed else _untried(plan, name, revisions), done_steps)
+            watch = _Watch(plan, name, () if fixed else _untried(plan, name, revisions), done_steps, renew)
             events = drive(
                 problem,
                 make(name),
@@ -111,6 +116,8 @@ class _Watch:
     name: str
     others: tuple[str, ...]
     done_steps: int
+    renew: Renewal | None = None
+    renewed: float = np.nan
     change: Revision | None = None
     notes: list[Revision] = field(default_factory=list)
     gaps: list[tuple[int, float]] = field(default_factory=list)
@@ -123,6 +130,7 @@ class _Watch:
 
     def see(self, event: Stepped) -> None:
         """Look at one step; sets ``change`` when the plan is contradicted and another method is worth it."""
+        self._look_ahead(event)
         if event.fresh:
             self.gaps.append((event.step, event.certificate.gap))
         if event.note:
@@ -132,7 +140,9 @@ class _Watch:
         if not priced or not known or event.certificate.gap <= self.plan.target:
             return
         limit = self.limit
-        if not event.fresh or event.step <= limit or not np.isfinite(limit):
+        # Well before the overrun, a renewed prediction that is far longer than the plan's counts as one.
+        longer = np.isfinite(self.renewed) and self.renewed > RENEWED * limit
+        if not event.fresh or not np.isfinite(limit) or (event.step <= limit and not longer):
             return
         left = self._seconds_left(event)
         after = min(priced, key=lambda row: row.seconds)
@@ -143,6 +153,18 @@ class _Watch:
                 f"f - f* is still {event.certificate.gap:.1e}{expected}"
             )
             self.change = Revision(self.done_steps + event.step, reason, self.name, after.method)
+
+    def _look_ahead(self, event: Stepped) -> None:
+        """After the first tenth of the expected steps, foresee the rest from where the run has come, once."""
+        known = [row.steps for row in self.plan.predictions if row.method == self.name]
+        if self.renew is None or not known or not np.isnan(self.renewed) or not 10 <= known[0] < np.inf:
+            return
+        if event.step < known[0] / 10:
+            return
+        self.renewed = self.renew(self.name, event)
+        if np.isfinite(self.renewed) and not 1 / RENEWED <= self.renewed / known[0] <= RENEWED:
+            reason = f"seen from here, {self.renewed:.0f} steps in all are expected where {known[0]:.0f} were predicted"
+            self.notes.append(Revision(self.done_steps + event.step, reason, self.name, self.name))
 
     def _seconds_left(self, event: Stepped) -> float:
         """Seconds to the target at the rate of the last half of the certificates."""

@@ -182,6 +182,22 @@ def foresee_rest(
     return steps_done + max(foresee(rehearsal, method, x, target).steps - passed, 0.0)
 
 
+def bound_on_steps(rate: float, gap: float, target: float) -> float:
+    """Steps after which a linear rate is sure to have brought a gap below the target: log(target/gap)/log(rate).
+
+    Args:
+        rate: The factor by which f - f* shrinks a step, at worst; stands beside each method's update.
+        gap: f - f* at the start, or a bound on it.
+        target: Wanted gap.
+
+    """
+    if gap <= target:
+        return 0.0
+    if not 0 < rate < 1 or target <= 0:
+        return math.inf
+    return float(math.ceil(math.log(target / gap) / math.log(rate)))
+
+
 def _solution(
     problem: ChangedProblem, method: Method, x: np.ndarray, target: float, steps: int = MAX_REHEARSAL_STEPS
 ) -> Solution:
