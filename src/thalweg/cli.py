@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -71,7 +72,8 @@ def fit(
         with one_blas_thread():
             outlook = look(problem, tol, seed)
         page.add("diagnosis", *str(outlook.diagnosis).splitlines())
-        page.add("plan", *str(outlook.plan).splitlines())
+        shown = outlook.plan if method is None else replace(outlook.plan, chosen=method)
+        page.add("plan", *str(shown).splitlines())
         fitted = solve(
             prepared,
             tol=tol,
