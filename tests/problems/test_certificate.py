@@ -55,7 +55,10 @@ def test_never_below_the_true_gap(name, minority, l2):
         slack = 8 * eps() * max(abs(point.value), abs(best))
         assert certificate.gap >= gap - slack, (trial, certificate)
         if "Newton" in certificate.how and gap > 1e-9 * max(1.0, abs(best)) and np.isfinite(best_x).all():
-            tight += certificate.gap <= CERTIFICATE_TIGHT * gap + certificate.rounding
+            ratio = (certificate.gap - certificate.rounding) / gap
+            # A squared hinge with one positive row has steps that leave its piece: there it reached 3.4.
+            assert ratio <= CERTIFICATE_TIGHT or (name == "squared_hinge" and minority < 0.5), (trial, certificate)
+            tight += ratio <= CERTIFICATE_TIGHT
     assert proofs > POINTS / 2
     if name != "squared_hinge" or l2 > 0:
         assert tight > 0

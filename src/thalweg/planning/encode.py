@@ -67,13 +67,14 @@ def encode(
             f"use {fitting_losses(Target.REAL)}, or a target of labels",
         )
     if row.target is Target.SIGN:
-        if len(classes) != 2:  # type: ignore[arg-type]
+        assert classes is not None  # a target without classes was refused above
+        if len(classes) != 2:
             raise InputError(
-                f"{label} has {len(classes)} classes ({', '.join(map(str, classes[:4]))}, ...); "  # type: ignore
+                f"{label} has {len(classes)} classes ({', '.join(map(str, classes[:4]))}, ...); "
                 f"loss={row.name!r} takes two",
                 f"use {fitting_losses(Target.CLASS)}, or keep two classes",
             )
-        notes += (f"class {classes[0]} is -1, class {classes[1]} is +1",)  # type: ignore[index]
+        notes += (f"class {classes[0]} is -1, class {classes[1]} is +1",)
         return row, 2.0 * values - 1.0, classes, notes
     return row, values, classes, notes
 
