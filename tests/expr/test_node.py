@@ -23,7 +23,7 @@ from thalweg.expr import (
     variable,
     where,
 )
-from thalweg.expr.node import topological
+from thalweg.expr.walk import topological
 
 z, y = symbol("z", ("n",)), symbol("y", ("n",))
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from thalweg import expr
 from thalweg.expr import evaluate, gradient, jvp, lower, lower_staged, simplify, simplify_all, symbol
-from thalweg.expr.node import topological
+from thalweg.expr.walk import topological
 from tolerances import central_difference
 
 A, B = symbol("a", ("n", "k")), symbol("b", ("n", 1))

@@ -63,6 +63,7 @@ from thalweg.expr.namespace import (
 from thalweg.expr.node import Node, Op, constant, symbol, variable
 from thalweg.expr.simplify import simplify, simplify_all
 from thalweg.expr.trace import evaluate, trace, trace_loss
+from thalweg.expr.transforms import elementwise_grad, grad, make_jvp, make_vjp, value_and_grad
 
 __all__ = [
     "DerivativeBounds",
@@ -83,11 +84,13 @@ __all__ = [
     "div",
     "dot",
     "einsum",
+    "elementwise_grad",
     "equal",
     "erf",
     "evaluate",
     "exp",
     "expm1",
+    "grad",
     "gradient",
     "gradients",
     "greater",
@@ -108,6 +111,8 @@ __all__ = [
     "lower_loss",
     "lower",
     "lower_staged",
+    "make_jvp",
+    "make_vjp",
     "matmul",
     "max",
     "maximum",
@@ -141,6 +146,7 @@ __all__ = [
     "trace_loss",
     "trace_of",
     "transpose",
+    "value_and_grad",
     "variable",
     "vjp",
     "where",

@@ -18,10 +18,11 @@ from thalweg.expr import intervals
 from thalweg.expr.class_bounds import class_ranges
 from thalweg.expr.curvature import curvature
 from thalweg.expr.differentiate import slope, substitute
-from thalweg.expr.node import Node, constant, dependents, is_constant, symbol, topological
+from thalweg.expr.node import Node, constant, is_constant, symbol
 from thalweg.expr.search import KINK_WIDTH, RADIUS, Ranges, far_range, line_ranges
 from thalweg.expr.shapes import spread
 from thalweg.expr.simplify import simplify
+from thalweg.expr.walk import dependents, topological
 
 Range = tuple[float, float]
 LINE: Range = (-math.inf, math.inf)

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from thalweg.expr.differentiate import slope, substitute
-from thalweg.expr.node import Node, is_constant, symbol, table, topological
+from thalweg.expr.node import Node, is_constant, symbol, table
 from thalweg.expr.simplify import simplify
+from thalweg.expr.walk import topological
 
 Range = tuple[float, float]
 Entrywise = Callable[[Node, Node], tuple[Range, Range, str]]

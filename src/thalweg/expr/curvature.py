@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from thalweg.expr.node import Node, is_constant, topological
+from thalweg.expr.node import Node, is_constant
 from thalweg.expr.simplify import nonnegative
+from thalweg.expr.walk import topological
 
 CONSTANT, AFFINE, CONVEX, CONCAVE, UNKNOWN = "constant", "affine", "convex", "concave", "unknown"
 

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from thalweg.core.errors import InputError, UnsupportedError
-from thalweg.expr.node import Node, build, constant, dependents, table, topological
+from thalweg.expr.node import Node, build, constant, table
 from thalweg.expr.ops_elementwise import accumulate
 from thalweg.expr.shapes import show, spread
+from thalweg.expr.walk import dependents, topological
 
 
 def tangents_of(outputs: Sequence[Node], tangents: Mapping[Node, Node]) -> list[Node | None]:

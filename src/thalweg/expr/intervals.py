@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from thalweg.core.errors import UnsupportedError
 from thalweg.expr import numeric
-from thalweg.expr.node import Node, topological
+from thalweg.expr.node import Node
+from thalweg.expr.walk import topological
 
 Array = NDArray[np.float64]
 Interval = tuple[Array, Array]

@@ -20,9 +20,10 @@ from thalweg.core.errors import UnsupportedError
 from thalweg.expr.bounds import DerivativeBounds, derivative_bounds
 from thalweg.expr.differentiate import gradient, jvp, slope
 from thalweg.expr.lower import HEADER, compile_source, split_stages, write_function
-from thalweg.expr.node import Node, symbol, topological
+from thalweg.expr.node import Node, symbol
 from thalweg.expr.simplify import simplify
 from thalweg.expr.trace import trace_loss
+from thalweg.expr.walk import topological
 
 Array = NDArray[Any]
 

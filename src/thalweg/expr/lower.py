@@ -17,8 +17,9 @@ import numpy as np
 
 from thalweg.core.errors import InputError
 from thalweg.expr.differentiate import substitute
-from thalweg.expr.node import Node, Shape, build, dependents, is_constant, symbol, table, topological
+from thalweg.expr.node import Node, Shape, build, is_constant, symbol, table
 from thalweg.expr.shapes import show
+from thalweg.expr.walk import dependents, topological
 
 HEADER = """from numpy import (
     absolute, add, arctan, array, asarray, broadcast_to, concatenate, cos, cosh, equal, errstate, exp, expm1, full,

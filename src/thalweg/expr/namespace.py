@@ -9,15 +9,30 @@ import numpy as np
 
 from thalweg.core.errors import InputError, UnsupportedError
 from thalweg.expr import numeric
-from thalweg.expr.node import Dimension, Node, build, check_shape, constant, table
+from thalweg.expr.node import Node, build, check_shape, constant, table
+from thalweg.expr.rows import NATIVE, Dimension, evaluate_op, is_tensor
 from thalweg.expr.shapes import broadcast, normal_axis, spread
 
 Axis = int | Sequence[int] | None
 
 
+def call(name: str, *inputs: Any, params: tuple[Any, ...] = ()) -> Any:
+    """Apply an operation: on nodes it builds, on plain arrays, tensors and numbers alone it computes."""
+    native = True
+    for x in inputs:
+        if x.__class__ is Node:
+            return build(name, *inputs, params=params)
+        if x.__class__ not in NATIVE:
+            native = False
+    if not native:
+        inputs = tuple([x if is_tensor(x) or x.__class__ in NATIVE else np.asarray(x) for x in inputs])
+        native = not any(is_tensor(x) for x in inputs)
+    return evaluate_op(table()[name], inputs, params, native)
+
+
 def _unary(name: str, meaning: str) -> Callable[[Any], Any]:
     def function(x: Any) -> Any:
-        return build(name, x) if isinstance(x, Node) else table()[name].evaluate(x)
+        return build(name, x) if x.__class__ is Node else call(name, x)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"{meaning}, elementwise.\n\nArgs:\n    x: A node, an array or a number.\n"
@@ -26,9 +41,7 @@ def _unary(name: str, meaning: str) -> Callable[[Any], Any]:
 
 def _binary(name: str, meaning: str) -> Callable[[Any, Any], Any]:
     def function(x: Any, y: Any) -> Any:
-        if isinstance(x, Node) or isinstance(y, Node):
-            return build(name, x, y)
-        return table()[name].evaluate(x, y)
+        return call(name, x, y)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = (
@@ -50,6 +63,7 @@ log = _unary("log", "The natural logarithm")
 log1p = _unary("log1p", "log(1 + x), accurate near 0")
 expm1 = _unary("expm1", "e ** x - 1, accurate near 0")
 sqrt = _unary("sqrt", "The square root; its derivative at 0 is taken as 0")
+rsqrt = _unary("rsqrt", "1 / sqrt(x), and 0 at 0")
 tanh = _unary("tanh", "The hyperbolic tangent")
 sigmoid = _unary("sigmoid", "1 / (1 + e ** -x), accurate in both tails")
 softplus = _unary("softplus", "log(1 + e ** x), without overflow")
@@ -78,9 +92,7 @@ logical_not = _unary("logical_not", "not x")
 
 def where(condition: Any, x: Any, y: Any) -> Any:
     """Choose ``x`` where the condition holds and ``y`` elsewhere; the branch not taken never spoils a derivative."""
-    if any(isinstance(v, Node) for v in (condition, x, y)):
-        return build("where", condition, x, y)
-    return np.where(condition, x, y)
+    return call("where", condition, x, y)
 
 
 def _axes(x: Node, axis: Axis) -> tuple[int, ...]:

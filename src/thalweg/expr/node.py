@@ -9,55 +9,22 @@ the tables of :mod:`thalweg.expr.ops`.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import weakref
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from thalweg.core.errors import InputError, UnsupportedError
+from thalweg.expr.rows import NATIVE, NUMBERS, Dimension, Kind, Op, Shape, evaluate_op, is_tensor, kind_of, shape_of
+from thalweg.expr.walk import has_symbolic, topological
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
-Dimension = int | str
-Shape = tuple[Dimension, ...]
-Kind = str  # "f" floating, "i" whole numbers (indices), "b" truth values
-
-
-@dataclass(frozen=True, slots=True)
-class Op:
-    """One row of the operation table.
-
-    Args:
-        name: The name by which nodes, rules and error messages refer to it.
-        evaluate: ``evaluate(*values, *params)`` on NumPy values.
-        shape: ``shape(*input_shapes, *params)``; raises `InputError` for shapes that do not fit.
-        jvp: ``jvp(node, tangents)`` gives the tangent of ``node`` written in the same operations. A tangent that is
-            None is an exact zero. None in the table means that the derivative is zero almost everywhere.
-        transpose: ``transpose(cotangent, node, index)`` for an operation that is linear in input ``index`` while the
-            other inputs are held; it gives that input's cotangent.
-        kind: "f", "i", "b", or "promote" (the largest kind among the inputs).
-        spelling: How the NumPy dialect writes it: a bare name is a ufunc (which takes ``out=``), a text with ``{}`` is
-            a template over the inputs and then the parameters.
-        elementwise: Each output entry depends on the same entry of the (broadcast) inputs alone.
-        sized: Its parameters hold dimensions, which may be symbolic and are resolved at run time.
-
-    """
-
-    name: str
-    evaluate: Callable[..., Any]
-    shape: Callable[..., Shape]
-    jvp: Callable[[Node, tuple[Node | None, ...]], Node | None] | None = None
-    transpose: Callable[[Node, Node, int], Node] | None = None
-    kind: Kind = "f"
-    spelling: str = ""
-    elementwise: bool = False
-    sized: bool = False
-
-
+_numbers: dict[tuple[type, Any], Node] = {}
 _interned: weakref.WeakValueDictionary[tuple[Any, ...], Node] = weakref.WeakValueDictionary()
 _table: Mapping[str, Op] = {}
 
@@ -72,7 +39,26 @@ def table() -> Mapping[str, Op]:
     return _table
 
 
-class Node:
+class _Slots:
+    """The storage of a node, open while it is built and closed by becoming a `Node` (setting slots is then refused)."""
+
+    __slots__ = ("op", "inputs", "params", "value", "serial", "_shape", "_kind", "_key", "__weakref__")
+
+    op: str
+    inputs: tuple[Node, ...]
+    params: tuple[Any, ...]
+    value: Any
+    serial: int
+    _shape: Shape | None
+    _kind: Kind | None
+    _key: str | None
+
+
+_new_slots = _Slots.__new__
+_next_serial = itertools.count().__next__
+
+
+class Node(_Slots):
     """One immutable vertex of an expression graph; build it with the functions of `thalweg.expr`, not by hand.
 
     Attributes:
@@ -82,33 +68,35 @@ class Node:
         shape: Entries are whole numbers or names of symbolic dimensions such as ``"n"``.
         kind: "f", "i" or "b".
         value: The array if the node is eager, else None.
+        serial: Counts up as nodes are built, so that inputs come before users: an order for reverse mode.
 
     """
 
-    __slots__ = ("op", "inputs", "params", "shape", "kind", "value", "_key", "__weakref__")
+    __slots__ = ()
 
-    op: str
-    inputs: tuple[Node, ...]
-    params: tuple[Any, ...]
-    shape: Shape
-    kind: Kind
-    value: Any
-    _key: str | None
-
-    def __init__(
-        self, op: str, inputs: tuple[Node, ...], params: tuple[Any, ...], shape: Shape, kind: Kind, value: Any = None
-    ) -> None:
-        put = object.__setattr__
-        put(self, "op", op)
-        put(self, "inputs", inputs)
-        put(self, "params", params)
-        put(self, "shape", shape)
-        put(self, "kind", kind)
-        put(self, "value", value)
-        put(self, "_key", None)
+    def __new__(
+        cls, op: str, inputs: tuple[Node, ...], params: tuple[Any, ...], shape: Shape, kind: Kind, value: Any = None
+    ) -> Node:
+        """Make a node whose shape and kind are given; nothing is checked here."""
+        node = _eager(op, inputs, params, value)
+        object.__setattr__(node, "_shape", shape)
+        object.__setattr__(node, "_kind", kind)
+        return node
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise UnsupportedError(f"a Node is immutable; .{name} was assigned", "build a new expression instead")
+
+    @property
+    def shape(self) -> Shape:
+        """Sizes of the axes, names for sizes that are known only at run time."""
+        shape = self._shape
+        return shape if shape is not None else shape_of(self.value)
+
+    @property
+    def kind(self) -> Kind:
+        """Floating ("f"), whole numbers ("i") or truth values ("b")."""
+        kind = self._kind
+        return kind if kind is not None else kind_of(self.value)
 
     __hash__ = object.__hash__
 
@@ -325,17 +313,24 @@ def symbol(name: str, shape: Sequence[Dimension] = (), domain: str | None = None
 
 
 def variable(value: Any) -> Node:
-    """Make an eager leaf to differentiate with respect to; its value is a copy-free view of ``value``."""
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiub":
-        raise InputError(f"variable of dtype {array.dtype}", "give real numbers")
-    return Node("variable", (), (), array.shape, _kind_of(array), array)
+    """Make an eager leaf to differentiate with respect to; its value is ``value`` itself, uncopied."""
+    if value.__class__ is not float and not is_tensor(value):
+        value = np.asarray(value)
+        if value.dtype.kind not in "fiub":
+            raise InputError(f"variable of dtype {value.dtype}", "give real numbers")
+    return _eager("variable", (), (), value)
 
 
 def constant(value: Any) -> Node:
     """Make a constant. A single number never sets the precision (as a Python number in NumPy's promotion)."""
+    if isinstance(value, (bool, int, float)) and value.__class__ in NUMBERS:
+        # Zero stays out: 0.0 and -0.0 are equal keys.
+        known = _numbers.get((value.__class__, value)) if value else None
+        return known if known is not None else _number(value)
     if isinstance(value, Node):
         return value
+    if is_tensor(value):
+        return _eager("constant", (), (), value)
     if not isinstance(value, (bool, int, float)):
         value = np.asarray(value)
         if value.dtype.kind not in "fiub":
@@ -344,12 +339,32 @@ def constant(value: Any) -> Node:
                 "give real numbers, arrays or nodes",
             )
         if value.ndim:
-            return Node("constant", (), (), value.shape, _kind_of(value), value)
+            return _eager("constant", (), (), value)
         value = value.item()
-    elif isinstance(value, float):
-        value = float(value)
+    return _number(float(value) if isinstance(value, float) else value)
+
+
+def _number(value: bool | int | float) -> Node:
     kind = "b" if isinstance(value, bool) else "i" if isinstance(value, int) else "f"
-    return _intern("constant", (), (kind, repr(value)), (), kind, value)
+    node = _intern("constant", (), (kind, repr(value)), (), kind, value)
+    if value:
+        if len(_numbers) > 4096:
+            _numbers.clear()
+        _numbers[value.__class__, value] = node
+    return node
+
+
+def _eager(op: str, inputs: tuple[Node, ...], params: tuple[Any, ...], value: Any) -> Node:
+    """Make a node around its value; shape and kind are read off the value when they are asked for."""
+    node = _new_slots(_Slots)
+    node.op = op
+    node.inputs = inputs
+    node.params = params
+    node.value = value
+    node.serial = _next_serial()
+    node._shape = node._kind = node._key = None
+    node.__class__ = Node
+    return node  # type: ignore[return-value]
 
 
 def build(name: str, *inputs: Any, params: tuple[Any, ...] = ()) -> Node:
@@ -359,10 +374,35 @@ def build(name: str, *inputs: Any, params: tuple[Any, ...] = ()) -> Node:
         An eager node when every input has a value, else a lazy, interned one.
 
     Raises:
-        InputError: when the shapes do not fit.
+        InputError: when the shapes, libraries or devices of the inputs do not fit.
 
     """
-    op = table()[name]
+    op = (_table or table())[name]
+    nodes = []
+    values = []
+    native = True
+    tracked = False
+    for x in inputs:
+        if x.__class__ is not Node:
+            x = constant(x)
+        value = x.value
+        if value is None:
+            return _build_lazy(op, inputs, params)
+        if value.__class__ not in NATIVE:
+            native = False
+        if x.op != "constant":
+            tracked = True
+        nodes.append(x)
+        values.append(value)
+    if not nodes or op.sized and (not tracked or has_symbolic(params)):
+        return _build_lazy(op, inputs, params)
+    result = evaluate_op(op, values, params, native)
+    return _eager(name, tuple(nodes), params, result) if tracked else constant(result)
+
+
+def _build_lazy(op: Op, inputs: Sequence[Any], params: tuple[Any, ...]) -> Node:
+    """Build where some input has no value, or a number is only laid out over a shape."""
+    name = op.name
     nodes = tuple([x if isinstance(x, Node) else constant(x) for x in inputs])
     try:
         shape = op.shape(*[x.shape for x in nodes], *params)
@@ -374,7 +414,8 @@ def build(name: str, *inputs: Any, params: tuple[Any, ...] = ()) -> Node:
         number = nodes[0] if _is_number(nodes[0]) else nodes[0].inputs[0]
         return _intern("broadcast_to", (number,), (shape,), shape, kind)
     if _ready(op, nodes, params):
-        value = evaluate_op(op, _values(nodes), params)
+        values = _values(nodes)
+        value = evaluate_op(op, values, params, all(v.__class__ in NATIVE for v in values))
         if all(x.op == "constant" for x in nodes):
             return constant(value)
         return Node(name, nodes, params, shape, kind, value)
@@ -403,70 +444,22 @@ def is_filler(node: Node) -> bool:
 
 
 def _is_number(node: Node) -> bool:
-    return (
-        node.op == "constant" and isinstance(node.value, (bool, int, float)) and not isinstance(node.value, np.generic)
-    )
+    return node.op == "constant" and node.value.__class__ in NUMBERS
 
 
 def _values(nodes: Sequence[Node]) -> list[Any]:
-    if all(x.value is not None for x in nodes):
-        return [x.value for x in nodes]
-    dtype = np.result_type(*[x.value for x in nodes if x.value is not None])
+    """Give the inputs' values; a number that is only laid out takes the precision, and the library, of the others."""
+    known = [x.value for x in nodes if x.value is not None]
+    if len(known) == len(nodes):
+        return known
+    tensors = [v for v in known if is_tensor(v)]
+    if tensors:
+        return [tensors[0].new_full(x.shape, x.inputs[0].value) if x.value is None else x.value for x in nodes]
+    dtype = np.result_type(*known)
     return [
         np.full(x.shape, x.inputs[0].value, dtype=dtype if dtype.kind == "f" else None) if x.value is None else x.value
         for x in nodes
     ]
-
-
-def evaluate_op(op: Op, values: Sequence[Any], params: tuple[Any, ...]) -> Any:
-    """Evaluate one operation; numbers alone give a Python number, so that they never set the precision."""
-    with np.errstate(all="ignore"):
-        result = op.evaluate(*values, *params)
-    if values and all(isinstance(v, (bool, int, float)) and not isinstance(v, np.generic) for v in values):
-        return result.item() if np.ndim(result) == 0 and hasattr(result, "item") else result
-    return result
-
-
-def topological(outputs: Iterable[Node], stop: Container[Node] = ()) -> list[Node]:
-    """List every node that the outputs need, inputs before users, each once; iterative, for chains of any length.
-
-    Nodes in ``stop`` (a set or mapping) count as leaves: nothing below them is visited.
-    """
-    order: list[Node] = []
-    seen: set[Node] = set()
-    stack: list[tuple[Node, bool]] = [(node, False) for node in reversed(list(outputs))]
-    while stack:
-        node, ready = stack.pop()
-        if ready:
-            order.append(node)
-        elif node not in seen:
-            seen.add(node)
-            stack.append((node, True))
-            if node in stop:
-                continue
-            stack.extend((x, False) for x in reversed(node.inputs) if x not in seen)
-    return order
-
-
-def dependents(order: Sequence[Node], sources: Iterable[Node]) -> set[Node]:
-    """Among ``order`` (topological), the nodes that depend on one of ``sources``, the sources included."""
-    found = set(sources)
-    for node in order:
-        if any(x in found for x in node.inputs):
-            found.add(node)
-    return found
-
-
-def has_symbolic(params: Any) -> bool:
-    """Say whether a (nested) parameter names a symbolic dimension."""
-    return isinstance(params, str) or (isinstance(params, tuple) and any(has_symbolic(p) for p in params))
-
-
-def resolve(params: Any, dimensions: Mapping[str, int]) -> Any:
-    """Replace names of symbolic dimensions in (nested) parameters by their sizes."""
-    if isinstance(params, tuple):
-        return tuple([resolve(p, dimensions) for p in params])
-    return dimensions[params] if isinstance(params, str) else params
 
 
 def promote(kinds: Iterable[Kind]) -> Kind:
@@ -499,10 +492,6 @@ def _intern(
         node = Node(op, inputs, params, shape, kind, value)
         _interned[key] = node
     return node
-
-
-def _kind_of(array: NDArray[Any]) -> Kind:
-    return "i" if array.dtype.kind == "u" else array.dtype.kind
 
 
 def _digest(node: Node) -> str:

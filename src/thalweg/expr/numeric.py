@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -121,26 +123,47 @@ def eye(size: int) -> Array:
     return np.eye(size, dtype=bool)
 
 
-@lru_cache(maxsize=1024)
-def _plan(subscripts: str) -> str:
-    """Find a BLAS call for a contraction of two operands of at most two axes, or "" if there is none."""
+def spread(g: Any, shape: tuple[int, ...]) -> Array:
+    """Lay a number or array out over a shape, in an array of its own."""
+    out = np.empty(shape, dtype=getattr(g, "dtype", np.float64))
+    out[...] = g
+    return out
+
+
+@lru_cache(maxsize=4096)
+def contraction(subscripts: str) -> Callable[..., Any]:
+    """Find how to contract: a function of the operands, through a BLAS product where one applies."""
     operands, out = subscripts.split("->")
     parts = operands.split(",")
+    general = functools.partial(np.einsum, subscripts, optimize=len(parts) > 2)
     if len(parts) != 2 or any(len(p) > 2 or len(set(p)) < len(p) for p in parts):
-        return ""
+        return general
     left, right = parts
     shared = set(left) & set(right)
     if len(shared) != 1 or shared & set(out):
-        return ""
+        return general
     (index,) = shared
     rows, columns = left.replace(index, ""), right.replace(index, "")
-    if out not in (rows + columns, columns + rows) or len(rows + columns) != len(out):
-        return ""
-    left_transposed = left == index + rows and len(left) == 2
-    right_transposed = right == columns + index and len(right) == 2
-    return (
-        ("L" if left_transposed else "l") + ("R" if right_transposed else "r") + ("" if out == rows + columns else "T")
+    if len(rows + columns) != len(out) or out not in (rows + columns, columns + rows):
+        return general
+    across = (
+        left == index + rows and len(left) == 2,
+        right == columns + index and len(right) == 2,
+        out != rows + columns,
     )
+    return _PRODUCTS[across]
+
+
+_PRODUCTS: dict[tuple[bool, bool, bool], Callable[[Any, Any], Any]] = {
+    (False, False, False): lambda a, b: np.asarray(a).dot(b),
+    (False, False, True): lambda a, b: np.asarray(a).dot(b).T,
+    (False, True, False): lambda a, b: np.asarray(a).dot(np.asarray(b).T),
+    (False, True, True): lambda a, b: np.asarray(a).dot(np.asarray(b).T).T,
+    (True, False, False): lambda a, b: np.asarray(a).T.dot(b),
+    (True, False, True): lambda a, b: np.asarray(a).T.dot(b).T,
+    (True, True, False): lambda a, b: np.asarray(a).T.dot(np.asarray(b).T),
+    (True, True, True): lambda a, b: np.asarray(a).T.dot(np.asarray(b).T).T,
+}
 
 
 def contract(subscripts: str, *operands: Any) -> Any:
@@ -154,9 +177,4 @@ def contract(subscripts: str, *operands: Any) -> Any:
         The contraction.
 
     """
-    plan = _plan(subscripts)
-    if not plan:
-        return np.einsum(subscripts, *operands, optimize=len(operands) > 2)
-    left, right = np.asarray(operands[0]), np.asarray(operands[1])
-    out = (left.T if plan[0] == "L" else left) @ (right.T if plan[1] == "R" else right)
-    return out.T if plan.endswith("T") else out
+    return contraction(subscripts)(*operands)

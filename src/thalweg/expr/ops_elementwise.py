@@ -8,13 +8,15 @@ gradient of a norm at the origin 0. sign and comparisons have derivative 0.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from thalweg.expr import numeric
-from thalweg.expr.node import Node, Op, build, is_constant
+from thalweg.expr import namespace, numeric
+from thalweg.expr.node import Node, build, is_constant
+from thalweg.expr.rows import NUMBERS, Op
 from thalweg.expr.shapes import broadcast, spread, unbroadcast
 
 Tangents = tuple[Node | None, ...]
@@ -143,13 +145,33 @@ def _logaddexp_jvp(node: Node, tangents: Tangents) -> Node | None:
     return accumulate(left, None if ty is None else build("mul", ty, build("sigmoid", build("sub", y, x))))
 
 
-def _unary(name: str, evaluate: Any, factor: Any, spelling: str = "") -> Op:
+def _pow_vjp(g: Any, i: int, y: Any, x: Any, p: Any) -> Any:
+    if i == 0:
+        if p.__class__ in NUMBERS:
+            return g * (0.0, 1.0, 2.0 * x)[int(p)] if p in (0, 1, 2) else g * (p * x ** (p - 1))  # type: ignore[operator]
+        return g * namespace.where(namespace.equal(p, 0), 0.0, p * x ** (p - 1))
+    return g * (y * namespace.where(namespace.greater(x, 0), namespace.log(x), 0.0))
+
+
+def _extremum_vjp(wins: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    def vjp(g: Any, i: int, y: Any, a: Any, b: Any) -> Any:
+        mine, other = (a, b) if i == 0 else (b, a)
+        tie = namespace.where(namespace.equal(a, b), 0.5 * g, 0.0)
+        return namespace.where(wins(mine, other), g, tie)
+
+    return vjp
+
+
+def _unary(name: str, evaluate: Any, factor: Any, spelling: str = "", vjp: Any = None, scalar: Any = None) -> Op:
+    """Make the row of a function of one input: ``factor(x, f(x))`` is its derivative."""
     jvp = None if factor is None else _chain(factor)
-    return Op(name, evaluate, broadcast, jvp, spelling=spelling or name, elementwise=True)
+    return Op(
+        name, evaluate, broadcast, jvp, spelling=spelling or name, elementwise=True, vjp=vjp, scalar=scalar
+    )  # fmt: skip
 
 
-def _compare(name: str, evaluate: Any) -> Op:
-    return Op(name, evaluate, broadcast, kind="b", spelling=evaluate.__name__, elementwise=True)
+def _compare(name: str, evaluate: Any, scalar: Any = None) -> Op:
+    return Op(name, evaluate, broadcast, kind="b", spelling=evaluate.__name__, elementwise=True, scalar=scalar)
 
 
 def _helper(name: str) -> str:
@@ -157,53 +179,75 @@ def _helper(name: str) -> str:
 
 
 ROWS = [
-    Op("add", np.add, broadcast, _add_jvp,
-       lambda c, n, i: unbroadcast(c, n.inputs[i].shape), "promote", "add", elementwise=True),
-    Op("sub", np.subtract, broadcast, _sub_jvp, _sub_transpose, "promote", "subtract", elementwise=True),
-    Op("mul", np.multiply, broadcast, _mul_jvp, _mul_transpose, "promote", "multiply", elementwise=True),
-    Op("div", np.true_divide, broadcast, _div_jvp, _div_transpose, "f", "true_divide", elementwise=True),
-    Op("neg", np.negative, broadcast, lambda n, t: None if t[0] is None else build("neg", t[0]),
-       lambda c, n, i: push(c, lambda g: build("neg", g)), "promote", "negative", elementwise=True),
-    Op("pow", np.power, broadcast, _pow_jvp, spelling="power", elementwise=True),
+    Op("add", operator.add, broadcast, _add_jvp, lambda c, n, i: unbroadcast(c, n.inputs[i].shape), "promote", "add",
+       elementwise=True, vjp=lambda g, i, y, a, b: g, scalar=operator.add),
+    Op("sub", operator.sub, broadcast, _sub_jvp, _sub_transpose, "promote", "subtract",
+       elementwise=True, vjp=lambda g, i, y, a, b: -g if i else g, scalar=operator.sub),
+    Op("mul", operator.mul, broadcast, _mul_jvp, _mul_transpose, "promote", "multiply",
+       elementwise=True, vjp=lambda g, i, y, a, b: g * a if i else g * b, scalar=operator.mul),
+    Op("div", operator.truediv, broadcast, _div_jvp, _div_transpose, "f", "true_divide",
+       elementwise=True, vjp=lambda g, i, y, a, b: -g * (y / b) if i else g / b, scalar=operator.truediv),
+    Op("neg", operator.neg, broadcast, lambda n, t: None if t[0] is None else build("neg", t[0]),
+       lambda c, n, i: push(c, lambda g: build("neg", g)), "promote", "negative",
+       elementwise=True, vjp=lambda g, i, y, x: -g, scalar=operator.neg),
+    Op("pow", np.power, broadcast, _pow_jvp, spelling="power", elementwise=True, vjp=_pow_vjp, scalar=math.pow),
     Op("square", np.square, broadcast, _chain(lambda x, _: build("mul", 2.0, x)), None, "promote", "square",
-       elementwise=True),
-    _unary("exp", np.exp, lambda x, f: f),
-    _unary("log", np.log, lambda x, _: build("div", 1.0, x)),
-    _unary("log1p", np.log1p, lambda x, _: build("div", 1.0, build("add", 1.0, x))),
-    _unary("expm1", np.expm1, lambda x, _: build("exp", x)),
-    _unary("sqrt", np.sqrt, lambda x, _: build("mul", 0.5, build("rsqrt", x))),
+       elementwise=True, vjp=lambda g, i, y, x: g * (2.0 * x), scalar=lambda x: x * x),
+    _unary("exp", np.exp, lambda x, f: f, vjp=lambda g, i, y, x: g * y, scalar=math.exp),
+    _unary("log", np.log, lambda x, _: build("div", 1.0, x), vjp=lambda g, i, y, x: g / x, scalar=math.log),
+    _unary("log1p", np.log1p, lambda x, _: build("div", 1.0, build("add", 1.0, x)),
+           vjp=lambda g, i, y, x: g / (1.0 + x), scalar=math.log1p),
+    _unary("expm1", np.expm1, lambda x, _: build("exp", x), vjp=lambda g, i, y, x: g * (y + 1.0), scalar=math.expm1),
+    _unary("sqrt", np.sqrt, lambda x, _: build("mul", 0.5, build("rsqrt", x)),
+           vjp=lambda g, i, y, x: g * (0.5 * namespace.rsqrt(x)), scalar=math.sqrt),
     _unary("rsqrt", numeric.rsqrt, lambda x, f: build("mul", -0.5, build("mul", f, build("square", f))),
-           _helper("rsqrt")),
-    _unary("tanh", np.tanh, lambda x, f: build("sub", 1.0, build("square", f))),
+           _helper("rsqrt"), vjp=lambda g, i, y, x: g * (-0.5 * (y * (y * y)))),
+    _unary("tanh", np.tanh, lambda x, f: build("sub", 1.0, build("square", f)),
+           vjp=lambda g, i, y, x: g * (1.0 - y * y), scalar=math.tanh),
     _unary("sigmoid", numeric.sigmoid, lambda x, f: build("mul", f, build("sigmoid", build("neg", x))),
-           _helper("sigmoid")),
-    _unary("softplus", numeric.softplus, lambda x, _: build("sigmoid", x), _helper("softplus")),
+           _helper("sigmoid"), vjp=lambda g, i, y, x: g * (y * namespace.sigmoid(-x))),
+    _unary("softplus", numeric.softplus, lambda x, _: build("sigmoid", x), _helper("softplus"),
+           vjp=lambda g, i, y, x: g * namespace.sigmoid(x)),
     Op("relu", numeric.relu, broadcast,
        lambda n, t: None if t[0] is None else build("where", build("gt", n.inputs[0], 0.0), t[0], 0.0),
-       None, "promote", "maximum({}, 0)", elementwise=True),
-    Op("abs", np.abs, broadcast, _chain(lambda x, _: build("sign", x)), None, "promote", "absolute", elementwise=True),
+       None, "promote", "maximum({}, 0)", elementwise=True,
+       vjp=lambda g, i, y, x: namespace.where(namespace.greater(x, 0.0), g, 0.0)),
+    Op("abs", np.abs, broadcast, _chain(lambda x, _: build("sign", x)), None, "promote", "absolute", elementwise=True,
+       vjp=lambda g, i, y, x: g * namespace.sign(x), scalar=abs),
     Op("sign", np.sign, broadcast, None, None, "promote", "sign", elementwise=True),
-    Op("maximum", np.maximum, broadcast, _extremum_jvp("gt"), None, "promote", "maximum", elementwise=True),
-    Op("minimum", np.minimum, broadcast, _extremum_jvp("lt"), None, "promote", "minimum", elementwise=True),
-    Op("where", np.where, broadcast, _where_jvp, _where_transpose, "promote", "where({}, {}, {})", elementwise=True),
-    _compare("lt", np.less),
-    _compare("le", np.less_equal),
-    _compare("gt", np.greater),
-    _compare("ge", np.greater_equal),
-    _compare("eq", np.equal),
-    _compare("ne", np.not_equal),
+    Op("maximum", np.maximum, broadcast, _extremum_jvp("gt"), None, "promote", "maximum", elementwise=True,
+       vjp=_extremum_vjp(namespace.greater)),
+    Op("minimum", np.minimum, broadcast, _extremum_jvp("lt"), None, "promote", "minimum", elementwise=True,
+       vjp=_extremum_vjp(namespace.less)),
+    Op("where", np.where, broadcast, _where_jvp, _where_transpose, "promote", "where({}, {}, {})", elementwise=True,
+       vjp=lambda g, i, y, c, a, b: (
+           None if i == 0 else namespace.where(c, g, 0.0) if i == 1 else namespace.where(c, 0.0, g))),
+    _compare("lt", np.less, operator.lt),
+    _compare("le", np.less_equal, operator.le),
+    _compare("gt", np.greater, operator.gt),
+    _compare("ge", np.greater_equal, operator.ge),
+    _compare("eq", np.equal, operator.eq),
+    _compare("ne", np.not_equal, operator.ne),
     _compare("logical_and", np.logical_and),
     _compare("logical_or", np.logical_or),
     _compare("logical_not", np.logical_not),
-    _unary("sin", np.sin, lambda x, _: build("cos", x)),
-    _unary("cos", np.cos, lambda x, _: build("neg", build("sin", x))),
-    _unary("sinh", np.sinh, lambda x, _: build("cosh", x)),
-    _unary("cosh", np.cosh, lambda x, _: build("sinh", x)),
-    _unary("arctan", np.arctan, lambda x, _: build("div", 1.0, build("add", 1.0, build("square", x)))),
+    _unary("sin", np.sin, lambda x, _: build("cos", x), vjp=lambda g, i, y, x: g * namespace.cos(x), scalar=math.sin),
+    _unary("cos", np.cos, lambda x, _: build("neg", build("sin", x)),
+           vjp=lambda g, i, y, x: -g * namespace.sin(x), scalar=math.cos),
+    _unary("sinh", np.sinh, lambda x, _: build("cosh", x),
+           vjp=lambda g, i, y, x: g * namespace.cosh(x), scalar=math.sinh),
+    _unary("cosh", np.cosh, lambda x, _: build("sinh", x),
+           vjp=lambda g, i, y, x: g * namespace.sinh(x), scalar=math.cosh),
+    _unary("arctan", np.arctan, lambda x, _: build("div", 1.0, build("add", 1.0, build("square", x))),
+           vjp=lambda g, i, y, x: g / (1.0 + x * x), scalar=math.atan),
     _unary("erf", numeric.erf,
            lambda x, _: build("mul", 2 / math.sqrt(math.pi), build("exp", build("neg", build("square", x)))),
-           _helper("erf")),
-    Op("logaddexp", np.logaddexp, broadcast, _logaddexp_jvp, spelling="logaddexp", elementwise=True),
+           _helper("erf"), vjp=lambda g, i, y, x: g * (2 / math.sqrt(math.pi) * namespace.exp(-(x * x))),
+           scalar=math.erf),
+    Op("logaddexp", np.logaddexp, broadcast, _logaddexp_jvp, spelling="logaddexp", elementwise=True,
+       vjp=lambda g, i, y, a, b: g * namespace.sigmoid(b - a if i else a - b)),
+    Op("identity", lambda x, tag: x, lambda shape, tag: shape, lambda n, t: t[0], lambda c, n, i: c, "promote", "{}",
+       vjp=lambda g, i, y, x, tag: g, scalar=lambda x, tag: x),
     Op("indicator", numeric.indicator, broadcast, None, None, "f", "numeric.indicator({}, {})", elementwise=True),
 ]  # fmt: skip
 ELEMENTWISE = {row.name: row for row in ROWS}

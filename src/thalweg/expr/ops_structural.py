@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import builtins
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from thalweg.core.errors import InputError
-from thalweg.expr import numeric
-from thalweg.expr.node import Dimension, Node, Op, Shape, build, constant
+from thalweg.expr import namespace, numeric
+from thalweg.expr.namespace import call
+from thalweg.expr.node import Node, build, constant, variable
 from thalweg.expr.ops_elementwise import Tangents, accumulate
+from thalweg.expr.rows import Dimension, Op, Shape, is_tensor
 from thalweg.expr.shapes import (
     broadcasted,
     einsum_shape,
@@ -92,6 +96,10 @@ def _einsum_transpose(cotangent: Node, node: Node, index: int) -> Node:
     return spread(build("reshape", result, params=(opened,)), shape)
 
 
+def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple([axes.index(i) for i in range(len(axes))])
+
+
 def _transpose_shape(shape: Shape, axes: tuple[int, ...]) -> Shape:
     if sorted(axes) != list(range(len(shape))):
         raise InputError(f"axes {axes} for shape {show(shape)}", "give each axis once")
@@ -168,37 +176,97 @@ def _concatenate_transpose(cotangent: Node, node: Node, index: int) -> Node:
     return build("take", cotangent, params=(tuple(whole),))
 
 
+@lru_cache(maxsize=4096)
+def _pulled_subscripts(subscripts: str, index: int) -> str:
+    """Give the einsum of (cotangent, the other operands) that is operand ``index``'s cotangent, or "" if none is."""
+    terms, out = split_subscripts(subscripts)
+    others = terms[:index] + terms[index + 1 :]
+    wanted = terms[index]
+    if len(set(wanted)) < len(wanted) or not set(wanted) <= set(out).union(*others):
+        return ""
+    return ",".join([out, *others]) + "->" + wanted
+
+
+def _einsum_vjp(g: Any, i: int, y: Any, *arguments: Any) -> Any:
+    *operands, subscripts = arguments
+    pulled = _pulled_subscripts(subscripts, i)
+    if pulled:
+        return call("einsum", g, *operands[:i], *operands[i + 1 :], params=(pulled,))
+    # A lone or repeated index: the operand's cotangent needs spreading, or a delta.
+    if isinstance(y, Node):
+        return _einsum_transpose(constant(g), y, i)
+    held = build("einsum", *[variable(x) for x in operands], params=(subscripts,))
+    pulled_node = _einsum_transpose(variable(g), held, i)
+    return pulled_node.value
+
+
+def _keep(g: Any, axes: tuple[int, ...], shape: Shape) -> Any:
+    """Give a reduction's cotangent its reduced axes back, with size 1."""
+    return namespace.reshape(g, reduced(shape, axes, True)) if axes else g
+
+
+def _sum_vjp(g: Any, i: int, y: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    if len(axes) < len(x.shape) and not keepdims:
+        g = _keep(g, axes, x.shape)
+    return g if isinstance(g, Node) or is_tensor(g) else numeric.spread(g, x.shape)
+
+
+def _reduced_extremum_vjp(g: Any, i: int, y: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    hit = call("indicator", namespace.equal(x, _keep(y, axes, x.shape)), x)
+    return hit * (_keep(g, axes, x.shape) / namespace.sum(hit, axis=axes, keepdims=True))
+
+
+def _logsumexp_vjp(g: Any, i: int, y: Any, x: Any, axis: int, keepdims: bool) -> Any:
+    return _keep(g, (axis,), x.shape) * namespace.softmax(x, axis)
+
+
+def _concatenate_vjp(g: Any, i: int, y: Any, *arguments: Any) -> Any:
+    *parts, axis = arguments
+    start = builtins.sum([x.shape[axis] for x in parts[:i]])
+    whole: list[Any] = [(None, None, None)] * len(y.shape)
+    whole[axis] = (start, start + parts[i].shape[axis], None)
+    return call("take", g, params=(tuple(whole),))
+
+
 ROWS = [
     Op("sum", lambda x, axes, keepdims: np.sum(x, axis=axes, keepdims=keepdims), reduced, _linear, _sum_transpose,
-       "promote", "sum({}, axis={}, keepdims={})"),
+       "promote", "sum({}, axis={}, keepdims={})", vjp=_sum_vjp),
     Op("max", lambda x, axes, keepdims: np.max(x, axis=axes, keepdims=keepdims), reduced, _extremum_jvp, None,
-       "promote", "max({}, axis={}, keepdims={})"),
+       "promote", "max({}, axis={}, keepdims={})", vjp=_reduced_extremum_vjp),
     Op("min", lambda x, axes, keepdims: np.min(x, axis=axes, keepdims=keepdims), reduced, _extremum_jvp, None,
-       "promote", "min({}, axis={}, keepdims={})"),
+       "promote", "min({}, axis={}, keepdims={})", vjp=_reduced_extremum_vjp),
     Op("logsumexp", numeric.logsumexp, lambda s, axis, keepdims: reduced(s, (axis,), keepdims), _logsumexp_jvp, None,
-       "f", "numeric.logsumexp({}, {}, {})"),
-    Op("softmax", numeric.softmax, lambda s, axis: s, _softmax_jvp, None, "f", "numeric.softmax({}, {})"),
+       "f", "numeric.logsumexp({}, {}, {})", vjp=_logsumexp_vjp),
+    Op("softmax", numeric.softmax, lambda s, axis: s, _softmax_jvp, None, "f", "numeric.softmax({}, {})",
+       vjp=lambda g, i, y, x, axis: y * (g - namespace.sum(g * y, axis=axis, keepdims=True))),
     Op("reshape", np.reshape, reshaped, _linear,
-       lambda c, n, i: build("reshape", c, params=(n.inputs[0].shape,)), "promote", "reshape({}, {})", sized=True),
+       lambda c, n, i: build("reshape", c, params=(n.inputs[0].shape,)), "promote", "reshape({}, {})", sized=True,
+       vjp=lambda g, i, y, x, shape: namespace.reshape(g, getattr(x, "shape", ()))),
     Op("transpose", np.transpose, _transpose_shape, _linear,
-       lambda c, n, i: build("transpose", c, params=(tuple(int(a) for a in np.argsort(n.params[0])),)), "promote",
-       "transpose({}, {})"),
+       lambda c, n, i: build("transpose", c, params=(_inverse(n.params[0]),)), "promote", "transpose({}, {})",
+       vjp=lambda g, i, y, x, axes: call("transpose", g, params=(_inverse(axes),))),
     Op("broadcast_to", np.broadcast_to, broadcasted, _linear,
-       lambda c, n, i: unbroadcast(c, n.inputs[0].shape), "promote", "broadcast_to({}, {})", sized=True),
-    Op("einsum", lambda *a: numeric.contract(a[-1], *a[:-1]), einsum_shape, _einsum_jvp, _einsum_transpose, "promote"),
+       lambda c, n, i: unbroadcast(c, n.inputs[0].shape), "promote", "broadcast_to({}, {})", sized=True,
+       vjp=lambda g, i, y, x, shape: g),
+    Op("einsum", lambda *a: numeric.contract(a[-1], *a[:-1]), einsum_shape, _einsum_jvp, _einsum_transpose, "promote",
+       vjp=_einsum_vjp),
     Op("pick", numeric.pick, _pick_shape, _linear,
        lambda c, n, i: build("scatter", c, n.inputs[1], params=(n.inputs[0].shape[-1],)), "promote",
-       "numeric.pick({}, {})"),
+       "numeric.pick({}, {})",
+       vjp=lambda g, i, y, x, index: None if i else call("scatter", g, index, params=(x.shape[-1],))),
     Op("scatter", numeric.scatter, _scatter_shape, _linear,
-       lambda c, n, i: build("pick", c, n.inputs[1]), "promote", "numeric.scatter({}, {}, {})", sized=True),
+       lambda c, n, i: build("pick", c, n.inputs[1]), "promote", "numeric.scatter({}, {}, {})", sized=True,
+       vjp=lambda g, i, y, x, index, size: None if i else call("pick", g, index)),
     Op("scatter_add", numeric.scatter_add, lambda s, values, index: s, _scatter_add_jvp, _scatter_add_transpose,
        "promote"),
     Op("take", numeric.take, _take_shape, _linear,
-       lambda c, n, i: build("place", c, params=(*n.params, n.inputs[0].shape)), "promote", "numeric.take({}, {})"),
+       lambda c, n, i: build("place", c, params=(*n.params, n.inputs[0].shape)), "promote", "numeric.take({}, {})",
+       vjp=lambda g, i, y, x, index: call("place", g, params=(index, tuple(x.shape)))),
     Op("place", numeric.place, lambda s, index, shape: shape, _linear,
-       lambda c, n, i: build("take", c, params=(n.params[0],)), "promote", "numeric.place({}, {}, {})", sized=True),
+       lambda c, n, i: build("take", c, params=(n.params[0],)), "promote", "numeric.place({}, {}, {})", sized=True,
+       vjp=lambda g, i, y, x, index, shape: call("take", g, params=(index,))),
     Op("concatenate", lambda *a: np.concatenate(a[:-1], axis=a[-1]), _concatenate_shape, _concatenate_jvp,
-       _concatenate_transpose, "promote"),
+       _concatenate_transpose, "promote", vjp=_concatenate_vjp),
     Op("eye", numeric.eye, lambda size: (size, size), None, None, "b", "numeric.eye({})", sized=True),
     Op("dimension", lambda size: size, lambda size: (), None, None, "i", "{}", sized=True),
 ]  # fmt: skip

@@ -12,8 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from thalweg.expr.node import Node, build, constant, is_constant, table, topological
+from thalweg.expr.node import Node, build, constant, is_constant, table
 from thalweg.expr.shapes import spread
+from thalweg.expr.walk import topological
 
 Rule = Callable[[Node], Node | None]
 
@@ -383,5 +384,5 @@ RULES: dict[str, Rule] = {
     "log1p": _log1p, "logaddexp": _logaddexp, "sqrt": _sqrt, "abs": _abs, "relu": _relu, "maximum": _extremum,
     "minimum": _extremum, "where": _where, "reshape": _same_shape, "broadcast_to": _same_shape,
     "gt": _compare, "ge": _compare, "lt": _compare, "le": _compare, "eq": _compare, "ne": _compare,
-    "transpose": _transpose, "sum": _sum, "einsum": _einsum,
+    "identity": lambda node: node.inputs[0], "transpose": _transpose, "sum": _sum, "einsum": _einsum,
 }  # fmt: skip

@@ -16,7 +16,8 @@ import numpy as np
 from thalweg.core.errors import UnsupportedError
 from thalweg.expr import intervals
 from thalweg.expr.intervals import Interval
-from thalweg.expr.node import Node, topological
+from thalweg.expr.node import Node
+from thalweg.expr.walk import topological
 
 DECAY = 16.0
 """An exponential of a falling power is kept as |u|^-16, enough to beat the powers that multiply it."""

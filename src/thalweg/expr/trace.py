@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from thalweg.core.errors import InputError, ThalwegError, UnsupportedError
-from thalweg.expr.node import Dimension, Node, constant, evaluate_op, resolve, symbol, table, topological
+from thalweg.expr.node import Dimension, Node, constant, evaluate_op, symbol, table
 from thalweg.expr.shapes import show
+from thalweg.expr.walk import resolve, topological
 
 
 def trace(function: Callable[..., Any], **arguments: Sequence[Dimension] | Node) -> Node:
