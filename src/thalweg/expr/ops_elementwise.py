@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.expr import namespace, numeric
+from thalweg.expr import batching, namespace, numeric
 from thalweg.expr.node import Node, build, is_constant
 from thalweg.expr.rows import NUMBERS, Op
 from thalweg.expr.shapes import broadcast, spread, unbroadcast
@@ -247,7 +247,7 @@ ROWS = [
     Op("logaddexp", np.logaddexp, broadcast, _logaddexp_jvp, spelling="logaddexp", elementwise=True,
        vjp=lambda g, i, y, a, b: g * namespace.sigmoid(b - a if i else a - b)),
     Op("identity", lambda x, tag: x, lambda shape, tag: shape, lambda n, t: t[0], lambda c, n, i: c, "promote", "{}",
-       vjp=lambda g, i, y, x, tag: g, scalar=lambda x, tag: x),
+       vjp=lambda g, i, y, x, tag: g, scalar=lambda x, tag: x, batch=batching.batch_identity),
     Op("indicator", numeric.indicator, broadcast, None, None, "f", "numeric.indicator({}, {})", elementwise=True),
 ]  # fmt: skip
 ELEMENTWISE = {row.name: row for row in ROWS}

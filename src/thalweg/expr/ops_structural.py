@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.core.errors import InputError
-from thalweg.expr import namespace, numeric
+from thalweg.expr import batching, namespace, numeric
 from thalweg.expr.namespace import call
 from thalweg.expr.node import Node, build, constant, variable
 from thalweg.expr.ops_elementwise import Tangents, accumulate
@@ -230,7 +230,7 @@ def _concatenate_vjp(g: Any, i: int, y: Any, *arguments: Any) -> Any:
 
 ROWS = [
     Op("sum", lambda x, axes, keepdims: np.sum(x, axis=axes, keepdims=keepdims), reduced, _linear, _sum_transpose,
-       "promote", "sum({}, axis={}, keepdims={})", vjp=_sum_vjp),
+       "promote", "sum({}, axis={}, keepdims={})", vjp=_sum_vjp, batch=batching.batch_sum),
     Op("max", lambda x, axes, keepdims: np.max(x, axis=axes, keepdims=keepdims), reduced, _extremum_jvp, None,
        "promote", "max({}, axis={}, keepdims={})", vjp=_reduced_extremum_vjp),
     Op("min", lambda x, axes, keepdims: np.min(x, axis=axes, keepdims=keepdims), reduced, _extremum_jvp, None,
@@ -241,32 +241,35 @@ ROWS = [
        vjp=lambda g, i, y, x, axis: y * (g - namespace.sum(g * y, axis=axis, keepdims=True))),
     Op("reshape", np.reshape, reshaped, _linear,
        lambda c, n, i: build("reshape", c, params=(n.inputs[0].shape,)), "promote", "reshape({}, {})", sized=True,
-       vjp=lambda g, i, y, x, shape: namespace.reshape(g, getattr(x, "shape", ()))),
+       vjp=lambda g, i, y, x, shape: namespace.reshape(g, getattr(x, "shape", ())), batch=batching.batch_reshape),
     Op("transpose", np.transpose, _transpose_shape, _linear,
        lambda c, n, i: build("transpose", c, params=(_inverse(n.params[0]),)), "promote", "transpose({}, {})",
-       vjp=lambda g, i, y, x, axes: call("transpose", g, params=(_inverse(axes),))),
+       vjp=lambda g, i, y, x, axes: call("transpose", g, params=(_inverse(axes),)),
+       batch=batching.batch_transpose),
     Op("broadcast_to", np.broadcast_to, broadcasted, _linear,
        lambda c, n, i: unbroadcast(c, n.inputs[0].shape), "promote", "broadcast_to({}, {})", sized=True,
-       vjp=lambda g, i, y, x, shape: g),
+       vjp=lambda g, i, y, x, shape: g, batch=batching.batch_broadcast_to),
     Op("einsum", lambda *a: numeric.contract(a[-1], *a[:-1]), einsum_shape, _einsum_jvp, _einsum_transpose, "promote",
-       vjp=_einsum_vjp),
+       vjp=_einsum_vjp, batch=batching.batch_einsum),
     Op("pick", numeric.pick, _pick_shape, _linear,
        lambda c, n, i: build("scatter", c, n.inputs[1], params=(n.inputs[0].shape[-1],)), "promote",
        "numeric.pick({}, {})",
-       vjp=lambda g, i, y, x, index: None if i else call("scatter", g, index, params=(x.shape[-1],))),
+       vjp=lambda g, i, y, x, index: None if i else call("scatter", g, index, params=(x.shape[-1],)),
+       batch=batching.batch_aligned),
     Op("scatter", numeric.scatter, _scatter_shape, _linear,
        lambda c, n, i: build("pick", c, n.inputs[1]), "promote", "numeric.scatter({}, {}, {})", sized=True,
-       vjp=lambda g, i, y, x, index, size: None if i else call("pick", g, index)),
+       vjp=lambda g, i, y, x, index, size: None if i else call("pick", g, index), batch=batching.batch_aligned),
     Op("scatter_add", numeric.scatter_add, lambda s, values, index: s, _scatter_add_jvp, _scatter_add_transpose,
-       "promote"),
+       "promote", batch=batching.batch_scatter_add),
     Op("take", numeric.take, _take_shape, _linear,
        lambda c, n, i: build("place", c, params=(*n.params, n.inputs[0].shape)), "promote", "numeric.take({}, {})",
-       vjp=lambda g, i, y, x, index: call("place", g, params=(index, tuple(x.shape)))),
+       vjp=lambda g, i, y, x, index: call("place", g, params=(index, tuple(x.shape))),
+       batch=batching.batch_take),
     Op("place", numeric.place, lambda s, index, shape: shape, _linear,
        lambda c, n, i: build("take", c, params=(n.params[0],)), "promote", "numeric.place({}, {}, {})", sized=True,
-       vjp=lambda g, i, y, x, index, shape: call("take", g, params=(index,))),
+       vjp=lambda g, i, y, x, index, shape: call("take", g, params=(index,)), batch=batching.batch_place),
     Op("concatenate", lambda *a: np.concatenate(a[:-1], axis=a[-1]), _concatenate_shape, _concatenate_jvp,
-       _concatenate_transpose, "promote", vjp=_concatenate_vjp),
+       _concatenate_transpose, "promote", vjp=_concatenate_vjp, batch=batching.batch_along_axis),
     Op("eye", numeric.eye, lambda size: (size, size), None, None, "b", "numeric.eye({})", sized=True),
     Op("dimension", lambda size: size, lambda size: (), None, None, "i", "{}", sized=True),
 ]  # fmt: skip
