@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from thalweg.expr.products import contract as contract
+from thalweg.expr.products import contraction as contraction
 
 Array = NDArray[Any]
 
@@ -128,53 +128,3 @@ def spread(g: Any, shape: tuple[int, ...]) -> Array:
     out = np.empty(shape, dtype=getattr(g, "dtype", np.float64))
     out[...] = g
     return out
-
-
-@lru_cache(maxsize=4096)
-def contraction(subscripts: str) -> Callable[..., Any]:
-    """Find how to contract: a function of the operands, through a BLAS product where one applies."""
-    operands, out = subscripts.split("->")
-    parts = operands.split(",")
-    general = functools.partial(np.einsum, subscripts, optimize=len(parts) > 2)
-    if len(parts) != 2 or any(len(p) > 2 or len(set(p)) < len(p) for p in parts):
-        return general
-    left, right = parts
-    shared = set(left) & set(right)
-    if len(shared) != 1 or shared & set(out):
-        return general
-    (index,) = shared
-    rows, columns = left.replace(index, ""), right.replace(index, "")
-    if len(rows + columns) != len(out) or out not in (rows + columns, columns + rows):
-        return general
-    across = (
-        left == index + rows and len(left) == 2,
-        right == columns + index and len(right) == 2,
-        out != rows + columns,
-    )
-    return _PRODUCTS[across]
-
-
-_PRODUCTS: dict[tuple[bool, bool, bool], Callable[[Any, Any], Any]] = {
-    (False, False, False): lambda a, b: np.asarray(a).dot(b),
-    (False, False, True): lambda a, b: np.asarray(a).dot(b).T,
-    (False, True, False): lambda a, b: np.asarray(a).dot(np.asarray(b).T),
-    (False, True, True): lambda a, b: np.asarray(a).dot(np.asarray(b).T).T,
-    (True, False, False): lambda a, b: np.asarray(a).T.dot(b),
-    (True, False, True): lambda a, b: np.asarray(a).T.dot(b).T,
-    (True, True, False): lambda a, b: np.asarray(a).T.dot(np.asarray(b).T),
-    (True, True, True): lambda a, b: np.asarray(a).T.dot(np.asarray(b).T).T,
-}
-
-
-def contract(subscripts: str, *operands: Any) -> Any:
-    """Evaluate an einsum, through matrix products where they apply.
-
-    Args:
-        subscripts: As `numpy.einsum` takes them, with an explicit output.
-        *operands: One array for each input term.
-
-    Returns:
-        The contraction.
-
-    """
-    return contraction(subscripts)(*operands)
