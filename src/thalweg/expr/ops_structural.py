@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.core.errors import InputError
-from thalweg.expr import batching, namespace, numeric
+from thalweg.expr import batching, flops, namespace, numeric
 from thalweg.expr.namespace import call
 from thalweg.expr.node import Node, build, constant, variable
 from thalweg.expr.ops_elementwise import Tangents, accumulate
@@ -230,15 +230,17 @@ def _concatenate_vjp(g: Any, i: int, y: Any, *arguments: Any) -> Any:
 
 ROWS = [
     Op("sum", lambda x, axes, keepdims: np.sum(x, axis=axes, keepdims=keepdims), reduced, _linear, _sum_transpose,
-       "promote", "sum({}, axis={}, keepdims={})", vjp=_sum_vjp, batch=batching.batch_sum),
+       "promote", "sum({}, axis={}, keepdims={})", vjp=_sum_vjp, batch=batching.batch_sum,
+       flops=flops.per_entry(1)),
     Op("max", lambda x, axes, keepdims: np.max(x, axis=axes, keepdims=keepdims), reduced, _extremum_jvp, None,
-       "promote", "max({}, axis={}, keepdims={})", vjp=_reduced_extremum_vjp),
+       "promote", "max({}, axis={}, keepdims={})", vjp=_reduced_extremum_vjp, flops=flops.per_entry(1)),
     Op("min", lambda x, axes, keepdims: np.min(x, axis=axes, keepdims=keepdims), reduced, _extremum_jvp, None,
-       "promote", "min({}, axis={}, keepdims={})", vjp=_reduced_extremum_vjp),
+       "promote", "min({}, axis={}, keepdims={})", vjp=_reduced_extremum_vjp, flops=flops.per_entry(1)),
     Op("logsumexp", numeric.logsumexp, lambda s, axis, keepdims: reduced(s, (axis,), keepdims), _logsumexp_jvp, None,
-       "f", "numeric.logsumexp({}, {}, {})", vjp=_logsumexp_vjp),
+       "f", "numeric.logsumexp({}, {}, {})", vjp=_logsumexp_vjp, flops=flops.per_entry(4)),
     Op("softmax", numeric.softmax, lambda s, axis: s, _softmax_jvp, None, "f", "numeric.softmax({}, {})",
-       vjp=lambda g, i, y, x, axis: y * (g - namespace.sum(g * y, axis=axis, keepdims=True))),
+       vjp=lambda g, i, y, x, axis: y * (g - namespace.sum(g * y, axis=axis, keepdims=True)),
+       flops=flops.per_entry(5)),
     Op("reshape", np.reshape, reshaped, _linear,
        lambda c, n, i: build("reshape", c, params=(n.inputs[0].shape,)), "promote", "reshape({}, {})", sized=True,
        vjp=lambda g, i, y, x, shape: namespace.reshape(g, getattr(x, "shape", ())), batch=batching.batch_reshape),
@@ -250,7 +252,7 @@ ROWS = [
        lambda c, n, i: unbroadcast(c, n.inputs[0].shape), "promote", "broadcast_to({}, {})", sized=True,
        vjp=lambda g, i, y, x, shape: g, batch=batching.batch_broadcast_to),
     Op("einsum", lambda *a: numeric.contract(a[-1], *a[:-1]), einsum_shape, _einsum_jvp, _einsum_transpose, "promote",
-       vjp=_einsum_vjp, batch=batching.batch_einsum),
+       vjp=_einsum_vjp, batch=batching.batch_einsum, flops=flops.of_einsum),
     Op("pick", numeric.pick, _pick_shape, _linear,
        lambda c, n, i: build("scatter", c, n.inputs[1], params=(n.inputs[0].shape[-1],)), "promote",
        "numeric.pick({}, {})",

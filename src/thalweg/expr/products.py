@@ -178,7 +178,7 @@ def _spread(term: str, out: str) -> Callable[[Any], Any]:
 
 def _in_best_order(subscripts: str, *operands: Any) -> Any:
     """Contract more than two operands, two at a time."""
-    for taken, step in _path(subscripts, tuple([np.shape(x) for x in operands])):
+    for taken, step in path(subscripts, tuple([np.shape(x) for x in operands])):
         chosen = [operands[i] for i in taken]
         rest = [x for i, x in enumerate(operands) if i not in taken]
         operands = (*rest, contraction(step)(*chosen))
@@ -186,8 +186,8 @@ def _in_best_order(subscripts: str, *operands: Any) -> Any:
 
 
 @lru_cache(maxsize=4096)
-def _path(subscripts: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[tuple[tuple[int, ...], str], ...]:
-    """Give the steps of the cheapest order: which operands meet (the result goes to the end), and how."""
+def path(subscripts: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[tuple[tuple[int, ...], str], ...]:
+    """Give the steps of the cheapest order: which operands meet (the result goes to the end), and by which einsum."""
     import opt_einsum
 
     _, report = opt_einsum.contract_path(subscripts, *shapes, shapes=True, optimize="auto")
