@@ -295,7 +295,8 @@ def symbol(name: str, shape: Sequence[Dimension] = (), domain: str | None = None
     Args:
         name: A Python identifier; the same name, shape and domain give the same node.
         shape: Whole numbers, or names for dimensions that are known only at run time.
-        domain: None or "real"; "count" (zero and above); "+-1"; "class" (a class index, a whole number).
+        domain: None or "real"; "count" (zero and above); "+-1"; "class" (a class index, a whole number); "integer";
+            "truth" (truth values).
 
     Returns:
         A lazy node.
@@ -306,10 +307,12 @@ def symbol(name: str, shape: Sequence[Dimension] = (), domain: str | None = None
     """
     if not isinstance(name, str) or not name.isidentifier():
         raise InputError(f"symbol name {name!r} is not an identifier", "use letters, digits and _")
-    if domain not in (None, "real", "count", "+-1", "class"):
-        raise InputError(f"domain {domain!r} of symbol {name!r} is unknown", "use real, count, +-1 or class")
+    if domain not in (None, "real", "count", "+-1", "class", "integer", "truth"):
+        raise InputError(
+            f"domain {domain!r} of symbol {name!r} is unknown", "use real, count, +-1, class, integer or truth"
+        )
     checked = check_shape(shape, f"symbol {name!r}")
-    return _intern("symbol", (), (name, domain), checked, "i" if domain == "class" else "f")
+    return _intern("symbol", (), (name, domain), checked, {"class": "i", "integer": "i", "truth": "b"}.get(domain or "", "f"))
 
 
 def variable(value: Any) -> Node:

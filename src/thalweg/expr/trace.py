@@ -40,15 +40,7 @@ def trace(function: Callable[..., Any], **arguments: Sequence[Dimension] | Node)
         ) from None
     except ValueError:  # a builtin without a signature
         bound = None
-    try:
-        result = function(*(bound.args if bound else symbols.values()), **(bound.kwargs if bound else {}))
-    except ThalwegError:
-        raise
-    except TypeError as error:
-        raise UnsupportedError(
-            f"{_label(function)} failed while it was traced: {error}",
-            "use NumPy's or Thalweg's functions on whole arrays",
-        ) from error
+    result = run_traced(function, bound.args if bound else tuple(symbols.values()), bound.kwargs if bound else {})
     if isinstance(result, Node):
         return result
     if isinstance(result, (bool, int, float, np.ndarray, np.generic)):
@@ -57,6 +49,24 @@ def trace(function: Callable[..., Any], **arguments: Sequence[Dimension] | Node)
         f"{_label(function)} returned {type(result).__name__}, not an expression of ({', '.join(symbols)})",
         "return one array expression",
     )
+
+
+def run_traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Call a function on symbols; what Python's own operators refuse there is explained.
+
+    Raises:
+        UnsupportedError: where the function needs a value that a symbol does not have.
+
+    """
+    try:
+        return function(*args, **kwargs)
+    except ThalwegError:
+        raise
+    except TypeError as error:
+        raise UnsupportedError(
+            f"{_label(function)} failed while it was traced: {error}",
+            "use NumPy's or Thalweg's functions on whole arrays",
+        ) from error
 
 
 def trace_loss(function: Callable[..., Any], z: Node, y: Node) -> Node:
