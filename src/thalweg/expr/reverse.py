@@ -90,7 +90,8 @@ def pull_back(output: Node, cotangent: Any, sources: Sequence[Node]) -> list[Any
 def pull_back_nodes(output: Node, cotangent: Node, sources: Sequence[Node]) -> list[Node | None]:
     """Do as `pull_back`, building nodes: the result can be differentiated with respect to whatever it depends on."""
     rows = table()
-    backwards = _between(output)
+    # Serial numbers grow, so what is older than every source depends on none: the graph further out is not walked.
+    backwards = _between(output, min([s.serial for s in sources], default=0))
     active = set(sources)
     for node in reversed(backwards):
         if any(x in active for x in node.inputs):
@@ -105,7 +106,7 @@ def pull_back_nodes(output: Node, cotangent: Node, sources: Sequence[Node]) -> l
             if row.jvp is not None:
                 for x, c in zip(node.inputs, _transposed(node, g, active), strict=True):
                     if c is not None:
-                        gathered[x] = accumulate(gathered.get(x), c)
+                        gathered[x] = accumulate(gathered.get(x), _laid_out(c, x))
             continue
         for i, x in enumerate(node.inputs):
             if x in active:
@@ -113,7 +114,7 @@ def pull_back_nodes(output: Node, cotangent: Node, sources: Sequence[Node]) -> l
                 if c is not None:
                     c = constant(c)
                     c = c if c.shape == x.shape else _fit_node(c, x)
-                    gathered[x] = accumulate(gathered.get(x), c)
+                    gathered[x] = accumulate(gathered.get(x), _laid_out(c, x))
     return [gathered.get(s) for s in sources]
 
 
@@ -135,13 +136,13 @@ def _zero_stays_zero(c: Any, g: Any) -> Any:
     return c if np.isfinite(c).all() else np.where(np.isfinite(c) | np.not_equal(g, 0), c, 0.0)
 
 
-def _between(output: Node) -> list[Node]:
-    """List the nodes that the output depends on, constants aside, users before inputs; each is met once."""
+def _between(output: Node, oldest: int = 0) -> list[Node]:
+    """List the nodes that the output depends on, constants and older ones aside, users before inputs, each once."""
     seen = {output}
     stack = [output]
     while stack:
         for x in stack.pop().inputs:
-            if x not in seen and x.op != "constant" and not is_filler(x):
+            if x not in seen and x.serial >= oldest and x.op != "constant" and not is_filler(x):
                 seen.add(x)
                 stack.append(x)
     return sorted(seen, key=_serial, reverse=True)
@@ -174,6 +175,11 @@ def _fold(c: Any, v: Any) -> Any:
 
 def _fit_node(c: Node, x: Node) -> Node:
     return unbroadcast(c, x.shape) if c.ndim >= x.ndim and c.shape else spread(c, x.shape)
+
+
+def _laid_out(c: Node, x: Node) -> Node:
+    """Lay a number out as an array where the primal has a value: two numbers that meet would stay unevaluated."""
+    return constant(_filled(c, x.value)) if c.value is None and x.value is not None and is_filler(c) else c
 
 
 def _fresh(g: Any, value: Any, taken: set[int]) -> Any:
