@@ -91,6 +91,8 @@ def evaluate_op(op: Op, values: Sequence[Any], params: tuple[Any, ...], native: 
         return op.evaluate(*values, *params)
     except (ValueError, IndexError) as error:
         _explain(op, values, params)
+        if isinstance(error, InputError):  # the evaluation has said what is wrong
+            raise
         raise InputError(f"{op.name}: {error}", "make the shapes and values fit the operation") from None
 
 
