@@ -129,7 +129,7 @@ class Call:
 
     def value(self) -> Any:
         """Give the result: a plain value of its own, unless something further out still differentiates it."""
-        return _own(self.output) if self.raw else self.output
+        return own(self.output) if self.raw else self.output
 
     def ones(self) -> Any:
         """Give a cotangent of ones, in the result's precision."""
@@ -166,7 +166,7 @@ class Call:
             pulled = list(lazy_vjp([self.output], [constant(cotangent)], self.leaves))
         else:
             pulled = list(pull_back_nodes(self.output, constant(cotangent), self.leaves))
-        results = [_zeros(leaf, plain) if g is None else g for leaf, g in zip(self.leaves, pulled, strict=True)]
+        results = [zeros(leaf, plain) if g is None else g for leaf, g in zip(self.leaves, pulled, strict=True)]
         return results[0] if self.single else tuple(results)
 
     def _seed(self, cotangent: Any) -> Any:
@@ -199,10 +199,10 @@ class Call:
             return filled_like(self.output, 0.0) if plain else constant(filled_like(self.output, 0.0))
         (tangent,) = tangents_of([self.output], directions)
         if tangent is None:
-            return _zeros(self.output, plain)
+            return zeros(self.output, plain)
         if tangent.value is None and self.output.value is not None and is_filler(tangent):
             tangent = materialized(tangent, [self.output])
-        return _own(tangent) if plain and tangent.value is not None else tangent
+        return own(tangent) if plain and tangent.value is not None else tangent
 
 
 def _numbers(argnums: Any, count: int) -> tuple[int, ...]:
@@ -288,14 +288,15 @@ def materialized(node: Node, like: Sequence[Node] = ()) -> Node:
     return constant(np.full(node.shape, number, dtype=dtype if dtype.kind == "f" else float))
 
 
-def _zeros(node: Node, plain: bool) -> Any:
+def zeros(node: Node, plain: bool) -> Any:
+    """Give zeros like a node: an array, or a node that holds one."""
     if node.value is None:
         return spread(constant(0.0), node.shape)
     zeros = filled_like(node.value, 0.0)
     return zeros if plain else constant(zeros)
 
 
-def _own(output: Any) -> Any:
+def own(output: Any) -> Any:
     """Give a result that shares memory with nothing: a function may return its argument, or a view of it."""
     value = output
     kept = True  # anything else but a freshly computed value may be held by someone
@@ -321,7 +322,7 @@ def _in_precision(g: Any, value: Any) -> Any:
 def _lowered(aux: Any, leaves: Sequence[Node]) -> Any:
     """Replace the nodes in an auxiliary result by their values, where nothing further out differentiates them."""
     if isinstance(aux, Node):
-        return aux if aux.value is None or reaches_beyond(aux, leaves) or _depends_on_node(leaves) else _own(aux)
+        return aux if aux.value is None or reaches_beyond(aux, leaves) or _depends_on_node(leaves) else own(aux)
     if isinstance(aux, dict):
         return {k: _lowered(v, leaves) for k, v in aux.items()}
     if isinstance(aux, (tuple, list)):

@@ -470,6 +470,11 @@ def promote(kinds: Iterable[Kind]) -> Kind:
     return max(kinds, key="bif".index)
 
 
+def lazy_eye(size: Dimension) -> Node:
+    """Make the identity as a floating node without a value, whatever its size: the simplifier contracts it away."""
+    return _intern("eye", (), (size, True), (size, size), "f")
+
+
 def check_shape(shape: Any, owner: str) -> Shape:
     """Check that a shape is made of sizes and dimension names."""
     entries = (shape,) if isinstance(shape, (int, str)) else tuple(shape)

@@ -272,7 +272,9 @@ ROWS = [
        vjp=lambda g, i, y, x, index, shape: call("take", g, params=(index,)), batch=batching.batch_place),
     Op("concatenate", lambda *a: np.concatenate(a[:-1], axis=a[-1]), _concatenate_shape, _concatenate_jvp,
        _concatenate_transpose, "promote", vjp=_concatenate_vjp, batch=batching.batch_along_axis),
-    Op("eye", numeric.eye, lambda size: (size, size), None, None, "b", "numeric.eye({})", sized=True),
+    # Truth values, unless floating numbers are asked for: arithmetic on truth values is not arithmetic.
+    Op("eye", lambda size, floating=False: np.eye(size) if floating else numeric.eye(size),
+       lambda size, floating=False: (size, size), None, None, "b", "numeric.eye({})", sized=True),
     Op("dimension", lambda size: size, lambda size: (), None, None, "i", "{}", sized=True),
 ]  # fmt: skip
 STRUCTURAL = {row.name: row for row in ROWS}
