@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from thalweg.core.cache import source_module
 from thalweg.core.errors import UnsupportedError
 from thalweg.expr.bounds import DerivativeBounds, derivative_bounds
+from thalweg.expr.dialects import dialect_named
 from thalweg.expr.differentiate import gradient, jvp, slope
-from thalweg.expr.lower import HEADER, compile_source, split_stages, write_function
+from thalweg.expr.lower import compile_source, split_stages, write_function
 from thalweg.expr.node import Node, symbol
 from thalweg.expr.simplify import simplify
 from thalweg.expr.trace import trace_loss
@@ -158,18 +159,20 @@ def write_source(loss: Node, z: Node, y: Node, constants: dict[str, Any]) -> str
     """Differentiate, simplify and lower a loss into the text of one module."""
     value, first, curved = derivatives(loss, z)
     inputs = [(z.name, z), (y.name, y)]
-    text = HEADER + write_function("value", [value], inputs, constants, single=True)
+    text = write_function("value", [value], inputs, constants, single=True)
     text += write_function("value_gradient", [value, first], inputs, constants)
     if z.ndim == 1:
         text += write_function("second", [curved], inputs, constants, single=True)
-        return text + write_function("value_gradient_curvature", [value, first, curved], inputs, constants)
+        text += write_function("value_gradient_curvature", [value, first, curved], inputs, constants)
+        return dialect_named("numpy").header(text) + text
     direction = symbol("direction", z.shape)
     residuals, finals, slots = split_stages([curved], [direction])
     text += write_function("curvature", residuals, inputs, constants)
     text += write_function("flat_curvature", [value, first, *residuals], inputs, constants)
-    return text + write_function(
+    text += write_function(
         "apply_curvature", finals, [("direction", direction)], constants, [(x.name, x) for x in slots], single=True
     )
+    return dialect_named("numpy").header(text) + text
 
 
 def _assemble(names: dict[str, Any], key: str, source: str, loss: Node, z: Node, y: Node) -> LossKernel:

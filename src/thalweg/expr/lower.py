@@ -1,7 +1,7 @@
-"""Lowering: a graph becomes the text of one plain Python function in the NumPy dialect, compiled once and kept.
+"""Lowering: a graph becomes the text of one plain Python function of NumPy, torch or JAX, compiled once and kept.
 
 Common subexpressions are computed once. A ufunc writes into the buffer of an operand that is not needed afterwards
-(``out=``) where shape, kind and precision are sure to agree. Numbers are written as Python literals and symbolic
+(``out=``, NumPy only) where shape, kind and precision are sure to agree. Numbers are written as Python literals and symbolic
 dimensions as names bound from the arguments' shapes, so a kernel works for every size, and float32 stays float32.
 """
 
@@ -9,45 +9,46 @@ from __future__ import annotations
 
 import hashlib
 import linecache
+import weakref
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from thalweg.core.errors import InputError
+from thalweg.core.errors import InputError, UnsupportedError
+from thalweg.expr.dialects import Dialect, dialect_named, safe_name
 from thalweg.expr.differentiate import substitute
 from thalweg.expr.node import Node, Shape, build, is_constant, symbol, table
+from thalweg.expr.rows import Op, is_tensor
 from thalweg.expr.shapes import show
-from thalweg.expr.walk import dependents, topological
+from thalweg.expr.walk import dependents, has_symbolic, topological
 
-HEADER = """from numpy import (
-    absolute, add, arctan, array, asarray, broadcast_to, concatenate, cos, cosh, equal, errstate, exp, expm1, full,
-    greater, greater_equal, less, less_equal, log, log1p, logaddexp, logical_and, logical_not, logical_or, max, maximum,
-    min, minimum, multiply, negative, not_equal, power, reshape, sign, sin, sinh, sqrt, square, subtract, sum, tanh,
-    transpose, true_divide, where,
+_FRESH = frozenset(
+    "sum max min prod logsumexp softmax einsum pick scatter scatter_add place concatenate eye sort argsort cumsum "
+    "cumprod gather inv solve cholesky".split()
 )
-from thalweg.expr import numeric
+"""Rows that always give an array of their own, beside the elementwise ones; any other may give a view of an input."""
 
 
-"""
-_VIEWS = ("reshape", "transpose", "broadcast_to", "take")
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Kernel:
     """A compiled expression.
 
     Attributes:
-        source: The text of the function.
+        source: The text of the function, complete with its imports; it refers to ``constants`` by name.
         function: The function; calling the kernel calls it.
         outputs: Number of arrays it returns.
+        constants: The arrays that the expression holds, by the names they have in the text.
+        dialect: The library that the text is written for.
 
     """
 
     source: str
     function: Callable[..., Any]
     outputs: int
+    constants: Mapping[str, Any]
+    dialect: str = "numpy"
 
     def __call__(self, *arguments: Any) -> Any:
         """Call the function: one array an input; a tuple of arrays, or one array for a single output expression."""
@@ -55,36 +56,71 @@ class Kernel:
 
 
 _kernels: dict[tuple[Any, ...], Any] = {}
+# A kernel that holds arrays of the user's is remembered only for as long as someone uses it.
+_holding: weakref.WeakValueDictionary[tuple[Any, ...], Kernel] = weakref.WeakValueDictionary()
 
 
-def lower(outputs: Node | Sequence[Node], inputs: Sequence[Node], name: str = "kernel") -> Kernel:
+def lower(
+    outputs: Node | Sequence[Node], inputs: Sequence[Node], name: str = "kernel", dialect: str = "numpy"
+) -> Kernel:
     """Compile expressions into one function of ``inputs``.
 
     Args:
         outputs: One expression (the function returns an array) or several (it returns a tuple).
         inputs: Symbols, in the order of the function's arguments.
         name: Name of the function.
+        dialect: The library it computes with: "numpy", "torch" (the function then takes tensors of one device, and may
+            itself be differentiated by `torch.autograd`) or "jax" (it may then be given to `jax.jit`).
 
     Returns:
         The kernel, from the cache if the same structure was lowered before.
 
     Raises:
-        InputError: when the expressions need a symbol that is not among the inputs.
+        InputError: when the expressions need a symbol that is not among the inputs, or the dialect is unknown.
+        UnsupportedError: for an operation without a spelling in the dialect, or when JAX is asked for and missing.
 
     """
     single = isinstance(outputs, Node)
     nodes = [outputs] if isinstance(outputs, Node) else list(outputs)
-    key = (name, single, tuple([x.key for x in nodes]), tuple([x.key for x in inputs]))
-    if key not in _kernels:
-        constants: dict[str, Any] = {}
-        text = write_function(name, nodes, [(x.name, x) for x in inputs], constants, single=single)
-        _kernels[key] = Kernel(text, compile_source(HEADER + text, constants)[name], len(nodes))
-    kernel: Kernel = _kernels[key]
+    key = (name, dialect, single, tuple([x.key for x in nodes]), tuple([x.key for x in inputs]))
+    kernel: Kernel | None = _kernels.get(key) or _holding.get(key)
+    if kernel is None:
+        source, constants = write(outputs, inputs, name, dialect)
+        try:
+            function = compile_source(source, constants)[name]
+        except ModuleNotFoundError as error:
+            raise UnsupportedError(
+                f"lowering to {dialect} without {error.name} installed",
+                f"install {error.name}, or print the text: write",
+            ) from None
+        kernel = Kernel(source, function, len(nodes), constants, dialect)
+        if constants:
+            _holding[key] = kernel
+        else:
+            _kernels[key] = kernel
     return kernel
 
 
+def write(
+    outputs: Node | Sequence[Node], inputs: Sequence[Node], name: str = "kernel", dialect: str = "numpy"
+) -> tuple[str, dict[str, Any]]:
+    """Write what `lower` compiles, without compiling it; the arguments and errors are those of `lower`.
+
+    Returns:
+        The text, complete with its imports, and the arrays that it refers to by name.
+
+    """
+    nodes = [outputs] if isinstance(outputs, Node) else list(outputs)
+    chosen = dialect_named(dialect)
+    constants: dict[str, Any] = {}
+    text = write_function(
+        name, nodes, [(x.name, x) for x in inputs], constants, single=isinstance(outputs, Node), dialect=chosen
+    )
+    return chosen.header(text) + text, constants
+
+
 def lower_staged(
-    outputs: Sequence[Node], early: Sequence[Node], late: Sequence[Node], name: str = "kernel"
+    outputs: Sequence[Node], early: Sequence[Node], late: Sequence[Node], name: str = "kernel", dialect: str = "numpy"
 ) -> tuple[Kernel, Kernel]:
     """Compile expressions in two stages: what does not depend on the late inputs is computed once and kept.
 
@@ -93,24 +129,31 @@ def lower_staged(
         early: Symbols known first.
         late: Symbols known later, perhaps many times (the direction of a Hessian-vector product).
         name: Prefix of the function names.
+        dialect: As in `lower`.
 
     Returns:
         ``early(*early) -> residuals`` (a tuple of arrays) and ``late(residuals, *late) -> tuple of outputs``.
 
     """
-    key = (name, "staged", tuple([x.key for x in outputs]), tuple([x.key for x in early]), tuple([x.key for x in late]))
-    if key not in _kernels:
-        residuals, finals, slots = split_stages(outputs, late)
-        constants: dict[str, Any] = {}
-        first = write_function(f"{name}_early", residuals, [(x.name, x) for x in early], constants)
-        second = write_function(
-            f"{name}_late", finals, [(x.name, x) for x in late], constants, residuals=[(x.name, x) for x in slots]
-        )
-        names = compile_source(HEADER + first + second, constants)
-        _kernels[key] = (
-            Kernel(first, names[f"{name}_early"], len(residuals)), Kernel(second, names[f"{name}_late"], len(finals))
-        )  # fmt: skip
-    stages: tuple[Kernel, Kernel] = _kernels[key]
+    keys = [tuple([x.key for x in nodes]) for nodes in (outputs, early, late)]
+    key = (name, dialect, "staged", *keys)
+    if key in _kernels:
+        stages: tuple[Kernel, Kernel] = _kernels[key]
+        return stages
+    chosen = dialect_named(dialect)
+    residuals, finals, slots = split_stages(outputs, late)
+    constants: dict[str, Any] = {}
+    first = write_function(f"{name}_early", residuals, [(x.name, x) for x in early], constants, dialect=chosen)
+    second = write_function(
+        f"{name}_late", finals, [(x.name, x) for x in late], constants, [(x.name, x) for x in slots], dialect=chosen
+    )
+    names = compile_source(chosen.header(first + second) + first + second, constants)
+    stages = (
+        Kernel(chosen.header(first) + first, names[f"{name}_early"], len(residuals), constants, dialect),
+        Kernel(chosen.header(second) + second, names[f"{name}_late"], len(finals), constants, dialect),
+    )
+    if not constants:
+        _kernels[key] = stages
     return stages
 
 
@@ -155,8 +198,9 @@ def write_function(
     constants: dict[str, Any],
     residuals: Sequence[tuple[str, Node]] | None = None,
     single: bool = False,
+    dialect: Dialect | None = None,
 ) -> str:
-    """Write the text of one function.
+    """Write the text of one function; `Dialect.header` gives the imports it needs.
 
     Args:
         name: Its name.
@@ -165,45 +209,65 @@ def write_function(
         constants: Filled with the arrays that the text refers to.
         residuals: Leaves that arrive together in one tuple, as the first argument; None for no such argument.
         single: Return the one output itself, not a tuple.
+        dialect: The library; NumPy if None.
 
     Returns:
         Python source.
 
     """
-    return _Writer([*(residuals or ()), *inputs], constants).write(
-        name, expand_shared(outputs), inputs, residuals, single
-    )
+    if safe_name(name) != name:
+        raise InputError(f"a function named {name!r} would hide what it uses", f"call it {safe_name(name)!r}")
+    writer = _Writer(inputs, residuals, constants, dialect or dialect_named("numpy"))
+    return writer.write(name, expand_shared(outputs), single)
 
 
 class _Writer:
     """Writes one function; holds what is known about the variables written so far."""
 
-    def __init__(self, leaves: Sequence[tuple[str, Node]], constants: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        inputs: Sequence[tuple[str, Node]],
+        residuals: Sequence[tuple[str, Node]] | None,
+        constants: dict[str, Any],
+        dialect: Dialect,
+    ) -> None:
+        self.dialect = dialect
         self.lines: list[str] = []
         self.constants = constants
+        self.used_constants: set[str] = set()
         self.names: dict[Node, str] = {}
         self.owned: dict[Node, str] = {}  # arrays that this function made and nothing else views
         self.precision: dict[Node, frozenset[str]] = {}
         self.strong: set[Node] = set()  # floating arrays; the rest (numbers, truth values, indices) set no precision
+        self.numbers: set[Node] = set()  # Python numbers at run time: literals, sizes, and what is computed from them
         self.dimensions: dict[str, str] = {}
-        self.leaves = leaves
-        for variable, node in leaves:
-            self.names[node] = variable
-            self.precision[node] = frozenset([variable])
-            if node.kind == "f":
-                self.strong.add(node)
-            for axis, size in enumerate(node.shape):
-                if isinstance(size, str):
-                    self.dimensions.setdefault(size, f"{variable}.shape[{axis}]")
+        self.arguments: list[str] = []
+        self.residuals: list[str] | None = None if residuals is None else []
+        self.floats: list[str] = []
+        taken: set[str] = set()
+        for group, leaves in ((self.residuals, residuals or ()), (self.arguments, inputs)):
+            for given, node in leaves:
+                variable = safe_name(given)
+                while variable in taken:
+                    variable += "_"
+                taken.add(variable)
+                assert group is not None
+                group.append(variable)
+                self._admit(variable, node)
 
-    def write(
-        self,
-        name: str,
-        outputs: Sequence[Node],
-        inputs: Sequence[tuple[str, Node]],
-        residuals: Sequence[tuple[str, Node]] | None,
-        single: bool,
-    ) -> str:
+    def _admit(self, variable: str, node: Node) -> None:
+        """Take a leaf in."""
+        self.names[node] = variable
+        self.precision[node] = frozenset([variable])
+        if node.kind == "f":
+            self.strong.add(node)
+            self.floats.append(variable)
+        for axis, size in enumerate(node.shape):
+            if isinstance(size, str):
+                self.dimensions.setdefault(size, f"{variable}.shape[{axis}]")
+
+    def write(self, name: str, outputs: Sequence[Node], single: bool) -> str:
+        """Write the function."""
         order = topological(outputs)
         uses: dict[Node, int] = {}
         for node in order:
@@ -220,100 +284,140 @@ class _Writer:
         for node in outputs:
             fresh = node in self.owned and self.names[node] not in results
             results.append(self.names[node] if fresh else self._copied(node))
-        arguments = [v for v, _ in inputs]
-        head = [f"def {name}({', '.join(['residuals'] * (residuals is not None) + arguments)}):"]
-        if residuals:
-            head.append(f"    ({', '.join(v for v, _ in residuals)},) = residuals")
-        body = "\n".join(self.lines)
-        used = [d for d in self.dimensions if f"dim_{d}" in body or any(f"dim_{d}" in r for r in results)]
-        head += [f"    dim_{d} = {self.dimensions[d]}" for d in used]
-        if "dtype=dtype" in body or any("dtype=dtype" in r for r in results):
-            floats = [v for v, x in self.leaves if x.kind == "f"]
-            head.append(f"    dtype = numeric.common_dtype({', '.join(floats)})")
-        head.append("    with errstate(all='ignore'):")
-        tail = (
-            f"        return {results[0]}"
-            if single
-            else "        return (" + "".join(f"{r}, " for r in results).rstrip() + ")"
-        )
-        return "\n".join([*head, *self.lines, tail]) + "\n\n\n"
+        arguments = ["residuals"] * (self.residuals is not None) + self.arguments
+        tail = f"return {results[0]}" if single else "return (" + "".join(f"{r}, " for r in results).rstrip() + ")"
+        body = [*self.lines, tail]
+        head = self._head("\n".join(body))
+        if self.dialect.name == "numpy":
+            body = ["with errstate(all='ignore'):", *[f"    {line}" for line in body]]
+        return "\n".join([f"def {name}({', '.join(arguments)}):", *[f"    {x}" for x in [*head, *body]]]) + "\n\n\n"
+
+    def _head(self, body: str) -> list[str]:
+        """Write what the body refers to: residuals, sizes, precision, device."""
+        leaves = [*(self.residuals or ()), *self.arguments]
+        head = [f"({', '.join(self.residuals)},) = residuals"] if self.residuals else []
+        head += [f"dim_{d} = {text}" for d, text in self.dimensions.items() if f"dim_{d}" in body]
+        if "dtype=dtype" in body or ".to(dtype)" in body:
+            head.append("dtype = " + self.dialect.precision.format(values=", ".join(self.floats)))
+        torch = self.dialect.name == "torch"
+        if torch and ("device=device" in body or self.used_constants):
+            head.append(f"device = numeric_torch.device_of({', '.join(leaves)})")
+        # An array that the expression holds lives where it was made; the arguments say where to compute.
+        return head + [f"{c}_ = {c}.to(device)" for c in sorted(self.used_constants) if torch]
 
     def _copied(self, node: Node) -> str:
         if node.op == "broadcast_to" and node.inputs[0].op == "constant" and not node.inputs[0].shape:
-            return f"full({self._shape(node.shape)}, {self.names[node.inputs[0]]}, dtype=dtype)"
-        if node.op == "constant" and not node.shape:
-            return f"full((), {self.names[node]}, dtype=dtype)" if node.kind == "f" else f"asarray({self.names[node]})"
-        return f"array({self.names[node]})"
+            return self._full(node.shape, self.names[node.inputs[0]])
+        if node in self.numbers:
+            number = self.names[node]
+            return self._full((), number) if node.kind == "f" else self.dialect.number.format(value=number)
+        return self.dialect.copy.format(value=self.names[node])
+
+    def _full(self, shape: Shape, number: str, dtype: str = "dtype") -> str:
+        return self.dialect.full.format(shape=self._shape(shape), number=number, dtype=dtype)
 
     def _emit(self, node: Node, uses: Mapping[Node, int]) -> None:
         if node.value is not None:
             self._emit_value(node)
             return
-        if not node.inputs and node.op not in ("dimension", "eye"):
+        if node.op not in table():
             raise InputError(
-                f"the expression needs {node!r}, which is not among the inputs {[v for v, _ in self.leaves]}",
+                f"the expression needs {node!r}, which is not among the inputs {self.arguments}",
                 "list every symbol among the inputs",
             )
+        row = table()[node.op]
         variable = f"t{len(self.names)}"
         arguments = [self.names[x] for x in node.inputs]
         if node.op == "dimension":
             self.names[node] = self._shape(node.params)[1:-2]
             self.precision[node] = frozenset()
+            self.numbers.add(node)
             return
-        row = table()[node.op]
         self.precision[node] = frozenset().union(*[self.precision[x] for x in node.inputs])
         strong = any(x in self.strong for x in node.inputs)
-        if node.op == "broadcast_to" and not node.inputs[0].shape and node.inputs[0].op == "constant":
+        weak = node.kind == "f" and bool(node.shape) and not strong
+        if weak and self.dialect.name == "torch":
+            arguments = self._strengthened(node, arguments)
+        numbers = bool(node.inputs) and all(x in self.numbers for x in node.inputs)
+        if node.op == "broadcast_to" and (numbers if self.dialect.name == "torch" else _is_filler(node)):
             strong = node.kind == "f"
-            text = f"full({self._shape(node.shape)}, {arguments[0]}, dtype=dtype)"
-        elif node.op == "einsum":
-            text = self._einsum(node, arguments)
-        elif node.op == "concatenate":
-            text = f"concatenate(({', '.join(arguments)},), axis={node.params[0]})"
-        elif node.op == "scatter_add":
-            out = ""
-            if self._reusable(node, uses) is node.inputs[0]:
-                variable = arguments[0]
-                del self.owned[node.inputs[0]]
-                out = f", out={variable}"
-            text = f"numeric.scatter_add({', '.join(arguments)}{out})"
-        elif "{" in row.spelling:
-            params = [self._shape(p) if row.sized and _is_shape(p) else self._size(p, row.sized) for p in node.params]
-            text = row.spelling.format(*arguments, *params)
+            kind = {"i": self.dialect.whole, "b": self.dialect.truth}.get(node.kind, "dtype")
+            text = self._full(node.shape, arguments[0], kind if self.dialect.name == "torch" else "dtype")
+        elif numbers and self.dialect.name == "torch":  # torch's functions take no plain numbers
+            self.numbers.add(node)
+            text = f"numeric_torch.of_numbers({', '.join([repr(node.op), *arguments, *self._params(node)])})"
+        elif self.dialect.name == "numpy":
+            variable, text = self._emit_numpy(node, row, arguments, variable, uses)
         else:
-            buffer = self._reusable(node, uses)
-            out = "" if buffer is None else f", out={self.names[buffer]}"
-            if buffer is not None:
-                variable = self.names[buffer]
-                del self.owned[buffer]
-            text = f"{row.spelling}({', '.join(arguments)}{out})"
+            text = self.dialect.call(row, arguments, self._resolved(node), self._params(node))
         if node.kind == "f" and node.shape and not strong:
-            # NumPy would give float64 for a choice between numbers or a number times a truth value.
-            text, strong = f"asarray({text}, dtype=dtype)", True
-            self.precision[node] |= {v for v, x in self.leaves if x.kind == "f"}
+            # The library would choose a precision for a choice between numbers or a number times a truth value.
+            text, strong = self.dialect.cast.format(value=text, dtype="dtype"), True
+            self.precision[node] |= frozenset(self.floats)
         if strong and node.kind == "f":
             self.strong.add(node)
-        self.lines.append(f"        {variable} = {text}")
+        self.lines.append(f"{variable} = {text}")
         self.names[node] = variable
-        # NumPy gives a view for an einsum of one operand, too.
-        view = node.op in _VIEWS or (node.op == "einsum" and len(node.inputs) == 1)
-        if view and not text.startswith("full("):
+        fresh = node.op in _FRESH or row.elementwise and node.op != "identity"
+        # An einsum of one operand is a view, too.
+        if not (fresh or _is_filler(node)) or (node.op == "einsum" and len(node.inputs) == 1):
             for x in node.inputs:
                 self.owned.pop(x, None)
-        else:
+        elif node not in self.numbers:
             self.owned[node] = variable
+
+    def _emit_numpy(
+        self, node: Node, row: Op, arguments: list[str], variable: str, uses: Mapping[Node, int]
+    ) -> tuple[str, str]:
+        """Write an operation of NumPy, into the buffer of a dead operand where one fits."""
+        spelling = self.dialect.spelling(row)
+        ufunc = isinstance(spelling, str) and "{" not in spelling
+        buffer = self._reusable(node, uses) if ufunc or node.op == "scatter_add" else None
+        if node.op == "scatter_add" and buffer is not node.inputs[0]:
+            buffer = None
+        text = self.dialect.call(row, arguments, self._resolved(node), [] if ufunc else self._params(node))
+        if buffer is not None:
+            variable = self.names[buffer]
+            del self.owned[buffer]
+            text = f"{text[:-1]}, out={variable})"
+        return variable, text
+
+    def _strengthened(self, node: Node, arguments: Sequence[str]) -> list[str]:
+        """Give numbers and truth values the precision, where torch would compute with them in its default one."""
+        chosen = {"where": range(1, 3), "pick": range(1), "scatter": range(1)}.get(node.op, range(len(arguments)))
+        return [
+            text
+            if i not in chosen
+            else f"torch.tensor({text}, dtype=dtype, device=device)"
+            if x in self.numbers
+            else f"{text}.to(dtype)"
+            for i, (x, text) in enumerate(zip(node.inputs, arguments, strict=True))
+        ]
 
     def _emit_value(self, node: Node) -> None:
         self.precision[node] = frozenset()
         value = node.value
-        if isinstance(value, (bool, int, float)) and np.isfinite(value):
-            self.names[node] = repr(value) if value >= 0 else f"({value!r})"
+        if isinstance(value, (bool, int, float)):
+            # A sign has to be bound to its number, and nan and the infinities are names.
+            text = repr(value)
+            self.names[node] = f"({text})" if text.startswith("-") else text
+            self.numbers.add(node)
             return
         variable = f"c_{node.key[:12]}"
+        if self.dialect.name == "torch":
+            from thalweg.expr.numeric_torch import as_tensor
+
+            value = as_tensor(value)
+        elif is_tensor(value):
+            raise InputError(
+                f"the expression holds a torch tensor of shape {show(node.shape)} and is lowered to {self.dialect.name}",
+                "lower it with dialect='torch', or give an array, tensor.numpy()",
+            )
         self.constants[variable] = value
-        self.names[node] = variable
-        self.precision[node] = frozenset([variable]) if np.ndim(value) else frozenset()
-        if np.ndim(value) and node.kind == "f":
+        self.used_constants.add(variable)
+        self.names[node] = variable + "_" if self.dialect.name == "torch" else variable
+        self.precision[node] = frozenset([variable])
+        if node.kind == "f":
             self.strong.add(node)
 
     def _reusable(self, node: Node, uses: Mapping[Node, int]) -> Node | None:
@@ -331,8 +435,13 @@ class _Writer:
                 return x
         return None
 
-    def _einsum(self, node: Node, arguments: list[str]) -> str:
-        return f"numeric.contract({node.params[0]!r}, {', '.join(arguments)})"
+    def _params(self, node: Node) -> list[str]:
+        sized = table()[node.op].sized
+        return [self._shape(p) if sized and _is_shape(p) else self._size(p, sized) for p in node.params]
+
+    def _resolved(self, node: Node) -> tuple[Any, ...]:
+        """Give the parameters for a spelling that is a function: shapes with names of sizes are written out."""
+        return tuple([self._shape(p) if _is_shape(p) and has_symbolic(p) else p for p in node.params])
 
     def _shape(self, shape: Shape) -> str:
         parts = [f"dim_{d}" if isinstance(d, str) else str(d) for d in shape]
@@ -343,6 +452,11 @@ class _Writer:
 
     def _size(self, value: Any, sized: bool) -> str:
         return self._shape((value,))[1:-2] if sized and isinstance(value, str) else repr(value)
+
+
+def _is_filler(node: Node) -> bool:
+    """Say whether a node is one number repeated over a shape."""
+    return node.op == "broadcast_to" and node.inputs[0].op == "constant" and not node.inputs[0].shape
 
 
 def _is_shape(param: Any) -> bool:
