@@ -42,6 +42,30 @@ def erf(x: Any) -> Any:
     return scipy_erf(x)
 
 
+def erfc(x: Any) -> Any:
+    """Give 1 - erf(x), accurate where it is tiny."""
+    from scipy.special import erfc as scipy_erfc
+
+    return scipy_erfc(x)
+
+
+def gammaln(x: Any) -> Any:
+    """Give log|gamma(x)|."""
+    from scipy.special import gammaln as scipy_gammaln
+
+    return scipy_gammaln(x)
+
+
+def polygamma(x: Any, order: int) -> Any:
+    """Give the derivative of order ``order`` of the digamma function, in the precision of ``x``."""
+    from scipy.special import digamma
+    from scipy.special import polygamma as scipy_polygamma
+
+    result = digamma(x) if order == 0 else scipy_polygamma(order, x)
+    dtype = getattr(x, "dtype", None)
+    return result.astype(dtype) if dtype is not None and dtype.kind == "f" else result
+
+
 def logsumexp(x: Any, axis: int, keepdims: bool = False) -> Any:
     """Give log(sum(e^x)) along one axis, shifted by the maximum."""
     x = np.asarray(x)

@@ -162,19 +162,23 @@ def _extremum_vjp(wins: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     return vjp
 
 
-def _unary(name: str, evaluate: Any, factor: Any, spelling: str = "", vjp: Any = None, scalar: Any = None) -> Op:
+def unary(
+    name: str, evaluate: Any, factor: Any, spelling: str = "", vjp: Any = None, scalar: Any = None, torch: str = ""
+) -> Op:
     """Make the row of a function of one input: ``factor(x, f(x))`` is its derivative."""
     jvp = None if factor is None else _chain(factor)
     return Op(
-        name, evaluate, broadcast, jvp, spelling=spelling or name, elementwise=True, vjp=vjp, scalar=scalar
+        name, evaluate, broadcast, jvp, spelling=spelling or name, elementwise=True, vjp=vjp, scalar=scalar, torch=torch
     )  # fmt: skip
 
 
-def _compare(name: str, evaluate: Any, scalar: Any = None) -> Op:
+def compare(name: str, evaluate: Any, scalar: Any = None) -> Op:
+    """Make the row of a test, which is true or false and has no derivative."""
     return Op(name, evaluate, broadcast, kind="b", spelling=evaluate.__name__, elementwise=True, scalar=scalar)
 
 
-def _helper(name: str) -> str:
+def helper(name: str) -> str:
+    """Spell a function of one input that `thalweg.expr.numeric` has and NumPy does not."""
     return f"numeric.{name}({{}})"
 
 
@@ -193,20 +197,20 @@ ROWS = [
     Op("pow", np.power, broadcast, _pow_jvp, spelling="power", elementwise=True, vjp=_pow_vjp, scalar=math.pow),
     Op("square", np.square, broadcast, _chain(lambda x, _: build("mul", 2.0, x)), None, "promote", "square",
        elementwise=True, vjp=lambda g, i, y, x: g * (2.0 * x), scalar=lambda x: x * x),
-    _unary("exp", np.exp, lambda x, f: f, vjp=lambda g, i, y, x: g * y, scalar=math.exp),
-    _unary("log", np.log, lambda x, _: build("div", 1.0, x), vjp=lambda g, i, y, x: g / x, scalar=math.log),
-    _unary("log1p", np.log1p, lambda x, _: build("div", 1.0, build("add", 1.0, x)),
+    unary("exp", np.exp, lambda x, f: f, vjp=lambda g, i, y, x: g * y, scalar=math.exp),
+    unary("log", np.log, lambda x, _: build("div", 1.0, x), vjp=lambda g, i, y, x: g / x, scalar=math.log),
+    unary("log1p", np.log1p, lambda x, _: build("div", 1.0, build("add", 1.0, x)),
            vjp=lambda g, i, y, x: g / (1.0 + x), scalar=math.log1p),
-    _unary("expm1", np.expm1, lambda x, _: build("exp", x), vjp=lambda g, i, y, x: g * (y + 1.0), scalar=math.expm1),
-    _unary("sqrt", np.sqrt, lambda x, _: build("mul", 0.5, build("rsqrt", x)),
+    unary("expm1", np.expm1, lambda x, _: build("exp", x), vjp=lambda g, i, y, x: g * (y + 1.0), scalar=math.expm1),
+    unary("sqrt", np.sqrt, lambda x, _: build("mul", 0.5, build("rsqrt", x)),
            vjp=lambda g, i, y, x: g * (0.5 * namespace.rsqrt(x)), scalar=math.sqrt),
-    _unary("rsqrt", numeric.rsqrt, lambda x, f: build("mul", -0.5, build("mul", f, build("square", f))),
-           _helper("rsqrt"), vjp=lambda g, i, y, x: g * (-0.5 * (y * (y * y)))),
-    _unary("tanh", np.tanh, lambda x, f: build("sub", 1.0, build("square", f)),
+    unary("rsqrt", numeric.rsqrt, lambda x, f: build("mul", -0.5, build("mul", f, build("square", f))),
+           helper("rsqrt"), vjp=lambda g, i, y, x: g * (-0.5 * (y * (y * y)))),
+    unary("tanh", np.tanh, lambda x, f: build("sub", 1.0, build("square", f)),
            vjp=lambda g, i, y, x: g * (1.0 - y * y), scalar=math.tanh),
-    _unary("sigmoid", numeric.sigmoid, lambda x, f: build("mul", f, build("sigmoid", build("neg", x))),
-           _helper("sigmoid"), vjp=lambda g, i, y, x: g * (y * namespace.sigmoid(-x))),
-    _unary("softplus", numeric.softplus, lambda x, _: build("sigmoid", x), _helper("softplus"),
+    unary("sigmoid", numeric.sigmoid, lambda x, f: build("mul", f, build("sigmoid", build("neg", x))),
+           helper("sigmoid"), vjp=lambda g, i, y, x: g * (y * namespace.sigmoid(-x))),
+    unary("softplus", numeric.softplus, lambda x, _: build("sigmoid", x), helper("softplus"),
            vjp=lambda g, i, y, x: g * namespace.sigmoid(x)),
     Op("relu", numeric.relu, broadcast,
        lambda n, t: None if t[0] is None else build("where", build("gt", n.inputs[0], 0.0), t[0], 0.0),
@@ -222,27 +226,27 @@ ROWS = [
     Op("where", np.where, broadcast, _where_jvp, _where_transpose, "promote", "where({}, {}, {})", elementwise=True,
        vjp=lambda g, i, y, c, a, b: (
            None if i == 0 else namespace.where(c, g, 0.0) if i == 1 else namespace.where(c, 0.0, g))),
-    _compare("lt", np.less, operator.lt),
-    _compare("le", np.less_equal, operator.le),
-    _compare("gt", np.greater, operator.gt),
-    _compare("ge", np.greater_equal, operator.ge),
-    _compare("eq", np.equal, operator.eq),
-    _compare("ne", np.not_equal, operator.ne),
-    _compare("logical_and", np.logical_and),
-    _compare("logical_or", np.logical_or),
-    _compare("logical_not", np.logical_not),
-    _unary("sin", np.sin, lambda x, _: build("cos", x), vjp=lambda g, i, y, x: g * namespace.cos(x), scalar=math.sin),
-    _unary("cos", np.cos, lambda x, _: build("neg", build("sin", x)),
+    compare("lt", np.less, operator.lt),
+    compare("le", np.less_equal, operator.le),
+    compare("gt", np.greater, operator.gt),
+    compare("ge", np.greater_equal, operator.ge),
+    compare("eq", np.equal, operator.eq),
+    compare("ne", np.not_equal, operator.ne),
+    compare("logical_and", np.logical_and),
+    compare("logical_or", np.logical_or),
+    compare("logical_not", np.logical_not),
+    unary("sin", np.sin, lambda x, _: build("cos", x), vjp=lambda g, i, y, x: g * namespace.cos(x), scalar=math.sin),
+    unary("cos", np.cos, lambda x, _: build("neg", build("sin", x)),
            vjp=lambda g, i, y, x: -g * namespace.sin(x), scalar=math.cos),
-    _unary("sinh", np.sinh, lambda x, _: build("cosh", x),
+    unary("sinh", np.sinh, lambda x, _: build("cosh", x),
            vjp=lambda g, i, y, x: g * namespace.cosh(x), scalar=math.sinh),
-    _unary("cosh", np.cosh, lambda x, _: build("sinh", x),
+    unary("cosh", np.cosh, lambda x, _: build("sinh", x),
            vjp=lambda g, i, y, x: g * namespace.sinh(x), scalar=math.cosh),
-    _unary("arctan", np.arctan, lambda x, _: build("div", 1.0, build("add", 1.0, build("square", x))),
+    unary("arctan", np.arctan, lambda x, _: build("div", 1.0, build("add", 1.0, build("square", x))),
            vjp=lambda g, i, y, x: g / (1.0 + x * x), scalar=math.atan),
-    _unary("erf", numeric.erf,
+    unary("erf", numeric.erf,
            lambda x, _: build("mul", 2 / math.sqrt(math.pi), build("exp", build("neg", build("square", x)))),
-           _helper("erf"), vjp=lambda g, i, y, x: g * (2 / math.sqrt(math.pi) * namespace.exp(-(x * x))),
+           helper("erf"), vjp=lambda g, i, y, x: g * (2 / math.sqrt(math.pi) * namespace.exp(-(x * x))),
            scalar=math.erf),
     Op("logaddexp", np.logaddexp, broadcast, _logaddexp_jvp, spelling="logaddexp", elementwise=True,
        vjp=lambda g, i, y, a, b: g * namespace.sigmoid(b - a if i else a - b)),
