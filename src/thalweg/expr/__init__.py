@@ -3,6 +3,7 @@
 from thalweg.expr.bounds import DerivativeBounds, derivative_bounds
 from thalweg.expr.curvature import curvature
 from thalweg.expr.differentiate import gradient, gradients, hvp, jvp, substitute, vjp
+from thalweg.expr.jacobian import hessian, jacobian
 from thalweg.expr.losskernel import LossKernel, loss_kernel, loss_symbols, lower_loss
 from thalweg.expr.lower import Kernel, lower, lower_staged
 from thalweg.expr.namespace import (
@@ -95,7 +96,9 @@ __all__ = [
     "gradients",
     "greater",
     "greater_equal",
+    "hessian",
     "hvp",
+    "jacobian",
     "jvp",
     "less",
     "less_equal",

@@ -63,7 +63,7 @@ def batched(outputs: Sequence[Node], leaves: Sequence[Node], seeds: Sequence[Nod
 
 
 def _elementwise(node: Node, inputs: Sequence[Node], flags: Sequence[bool]) -> Node:
-    """Open axes behind the leading one where an input has fewer axes than the result: NumPy aligns shapes at the end."""
+    """Open axes behind the leading one where an input has fewer axes than the result: shapes are aligned at the end."""
     aligned = []
     for x, flag, original in zip(inputs, flags, node.inputs, strict=True):
         missing = node.ndim - original.ndim

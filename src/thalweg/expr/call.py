@@ -72,12 +72,13 @@ class Call:
     ) -> None:
         if argnums.__class__ is int:
             self.single = True
-            numbers: tuple[int, ...] = (argnums,)  # type: ignore[assignment]
+            numbers: tuple[int, ...] = (argnums,)
         else:
             self.single = isinstance(argnums, np.integer)
             numbers = _numbers(argnums, len(args))
         called = list(args)
-        self.leaves = leaves = []
+        leaves: list[Node] = []
+        self.leaves = leaves
         lifted = True  # every chosen argument is plain
         for i in numbers:
             if not -len(args) <= i < len(args):
@@ -327,7 +328,7 @@ def _lowered(aux: Any, leaves: Sequence[Node]) -> Any:
         return {k: _lowered(v, leaves) for k, v in aux.items()}
     if isinstance(aux, (tuple, list)):
         parts = [_lowered(v, leaves) for v in aux]
-        return type(aux)._make(parts) if hasattr(aux, "_make") else type(aux)(parts)  # type: ignore[union-attr]
+        return type(aux)._make(parts) if hasattr(aux, "_make") else type(aux)(parts)
     return aux
 
 

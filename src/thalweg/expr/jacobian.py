@@ -182,8 +182,7 @@ def _through_basis(outputs: Sequence[Node], leaf: Node, like: Node) -> list[Node
     if like.value is None:
         if len(shape) > 1 and _entries(shape) is None:
             raise UnsupportedError(
-                f"all derivatives with respect to an array of shape {show(shape)}, whose number of entries is a product "
-                "with a name in it",
+                f"all derivatives by an array of shape {show(shape)}, whose number of entries is not a size by itself",
                 "give arrays of known sizes, or use jvp and vjp",
             )
         size = shape[0] if len(shape) == 1 else _entries(shape)
