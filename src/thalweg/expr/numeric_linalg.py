@@ -18,12 +18,13 @@ CLOSE = 10.0
 """Times size times machine epsilon times the largest: eigenvalues that are no further apart count as equal. LAPACK's
 backward error is a small multiple of the size times epsilon times the norm, so that a smaller gap is rounding alone."""
 
-_REMEDIES = {
+REMEDIES = {
     "inv": "check the rank, add a multiple of the identity, or use pinv",
     "solve": "check the rank, add a multiple of the identity, or use lstsq",
     "solve_triangular": "every diagonal entry must differ from 0",
     "cholesky": "make it symmetric positive definite, for instance by adding a multiple of the identity",
 }
+"""What to do where an operation fails on finite numbers."""
 
 
 def explained(name: str, compute: Callable[..., Any], *arrays: Any, **options: Any) -> Any:
@@ -55,7 +56,7 @@ def explained(name: str, compute: Callable[..., Any], *arrays: Any, **options: A
         shapes = " and ".join(str(np.shape(a)) for a in arrays)
         reason = str(error).strip().rstrip(".")
         finite = all(np.isfinite(a).all() for a in arrays)
-        remedy = _REMEDIES.get(name, "check the matrix") if finite else "remove infinities and nans from the matrix"
+        remedy = REMEDIES.get(name, "check the matrix") if finite else "remove infinities and nans from the matrix"
         raise InputError(f"{name} of a matrix of shape {shapes}: {reason}", remedy) from None
 
 

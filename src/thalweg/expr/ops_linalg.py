@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -303,6 +304,11 @@ def tall(cost: Callable[[int, int], int]) -> Callable[[Any], int]:
     return flops
 
 
+def in_torch(row: Op) -> Op:
+    """Give a row its torch spelling: the function of the same name for tensors."""
+    return replace(row, torch=row.spelling.replace("numeric_linalg.", "numeric_torch_linalg."))
+
+
 ROWS = [
     Op("tril", np.tril, matrix_shape, lambda n, t: None if t[0] is None else build("tril", t[0], params=n.params),
        lambda c, n, i: build("tril", c, params=n.params), "promote", "numeric_linalg.tril({}, {})",
@@ -343,4 +349,4 @@ ROWS = [
        lambda c, n, i: build("expm_frechet", swap(n.inputs[0]), c), spelling="numeric_linalg.expm_frechet({}, {})",
        vjp=_expm_frechet_vjp, batch=same_batch, flops=cubes(448)),
 ]  # fmt: skip
-SYSTEMS = {row.name: row for row in ROWS}
+SYSTEMS = {row.name: in_torch(row) for row in ROWS}

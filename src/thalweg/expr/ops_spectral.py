@@ -17,7 +17,17 @@ from thalweg.expr import numeric_linalg
 from thalweg.expr.namespace import call
 from thalweg.expr.node import Node, build
 from thalweg.expr.ops_elementwise import Tangents
-from thalweg.expr.ops_linalg import cubes, matrix_shape, same_batch, square_shape, swap, symmetric, tall, total
+from thalweg.expr.ops_linalg import (
+    cubes,
+    in_torch,
+    matrix_shape,
+    same_batch,
+    square_shape,
+    swap,
+    symmetric,
+    tall,
+    total,
+)
 from thalweg.expr.rows import Op, Shape
 from thalweg.expr.shapes import show
 
@@ -225,4 +235,4 @@ ROWS = [
        spelling="numeric_linalg.sure_reciprocal({})", vjp=lambda g, i, y, s: -(g * (y * y)), batch=same_batch,
        flops=_entries),
 ]  # fmt: skip
-SPECTRAL = {row.name: row for row in ROWS}
+SPECTRAL = {row.name: in_torch(row) for row in ROWS}
