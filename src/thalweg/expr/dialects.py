@@ -22,8 +22,13 @@ from thalweg.expr.rows import Op
 Spelling = str | Callable[[Sequence[str], tuple[Any, ...]], str]
 
 _CALLED = re.compile(r"(?<![\w.])(?<!def )([A-Za-z_]\w*)\(")
+_DTYPE = re.compile(r"(?<=, )((?:float|u?int)\d+)(?=\))")
+_MATH = re.compile(r"(?<![\w.])math_(\w+)\(")
+_CHAIN = re.compile(r"(?<![\w.])(chain_[0-9a-f]{32})\(")
 _OWN_MODULE = re.compile(r"(?<![\w.])(numeric\w*)\.")
-_TAKEN = re.compile(r"(t\d+|c_[0-9a-f]+|dim_.*|numeric.*|residuals|dtype|device|torch|jax|jnp|numpy|np)_*")
+_TAKEN = re.compile(
+    r"(t\d+|chain_.*|math_.*|c_[0-9a-f]+|dim_.*|numeric.*|residuals|dtype|device|torch|jax|jnp|numpy|np)_*"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,7 @@ class Dialect:
         """Give the import lines that a text needs, and nothing more."""
         lines = []
         if self.name == "numpy":
-            names = sorted({n for n in _CALLED.findall(text) if hasattr(np, n)})
+            names = sorted({n for n in [*_CALLED.findall(text), *_DTYPE.findall(text)] if hasattr(np, n)})
             lines += _import_from("numpy", names) if names else []
         else:
             modules = {"torch": ("torch",), "jax": ("jax.scipy.special", "jax.numpy", "jax")}[self.name]
@@ -106,6 +111,11 @@ class Dialect:
         limits = [n for n in ("inf", "nan") if re.search(rf"(?<![\w.]){n}\b", text)]
         if limits:
             lines.insert(0, f"from math import {', '.join(limits)}")
+        scalar = sorted(set(_MATH.findall(text)))
+        if scalar:
+            lines.insert(0, f"from math import {', '.join([f'{n} as math_{n}' for n in scalar])}")
+        chains = sorted(set(_CHAIN.findall(text)))
+        lines += [f"from thalweg.expr.fuse import {name}" for name in chains]
         own = sorted(set(_OWN_MODULE.findall(text)))
         if own:
             lines.append(f"from thalweg.expr import {', '.join(own)}")

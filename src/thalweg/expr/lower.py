@@ -1,8 +1,9 @@
 """Lowering: a graph becomes the text of one plain Python function of NumPy, torch or JAX, compiled once and kept.
 
 Common subexpressions are computed once. A ufunc writes into the buffer of an operand that is not needed afterwards
-(``out=``, NumPy only) where shape, kind and precision are sure to agree. Numbers are written as Python literals and symbolic
-dimensions as names bound from the arguments' shapes, so a kernel works for every size, and float32 stays float32.
+(``out=``, in NumPy alone) where shape, kind and precision are sure to agree. Numbers are written as Python literals and
+symbolic dimensions as names bound from the arguments' shapes, so a kernel works for every size, and float32 stays
+float32. How each library writes what is in :mod:`thalweg.expr.dialects`.
 """
 
 from __future__ import annotations
@@ -14,21 +15,21 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from thalweg.core.errors import InputError, UnsupportedError
 from thalweg.expr.dialects import Dialect, dialect_named, safe_name
 from thalweg.expr.differentiate import substitute
+from thalweg.expr.fuse import QUIET, Group, chain, inline, precisions, schedule
 from thalweg.expr.node import Node, Shape, build, is_constant, symbol, table
 from thalweg.expr.rows import Op, is_tensor
 from thalweg.expr.shapes import show
 from thalweg.expr.walk import dependents, has_symbolic, topological
 
-_FRESH = frozenset(
+_FRESH = (
     "sum max min prod logsumexp softmax einsum pick scatter scatter_add place concatenate eye sort argsort cumsum "
-    "cumprod gather inv solve cholesky".split()
+    "cumprod gather inv solve cholesky"
 )
-"""Rows that always give an array of their own, beside the elementwise ones; any other may give a view of an input."""
+_OWNING = frozenset(_FRESH.split())
+"""Rows that give an array of their own, beside the elementwise ones; any other may give a view of an input."""
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -61,7 +62,11 @@ _holding: weakref.WeakValueDictionary[tuple[Any, ...], Kernel] = weakref.WeakVal
 
 
 def lower(
-    outputs: Node | Sequence[Node], inputs: Sequence[Node], name: str = "kernel", dialect: str = "numpy"
+    outputs: Node | Sequence[Node],
+    inputs: Sequence[Node],
+    name: str = "kernel",
+    dialect: str = "numpy",
+    dtypes: Sequence[Any] | None = None,
 ) -> Kernel:
     """Compile expressions into one function of ``inputs``.
 
@@ -71,6 +76,8 @@ def lower(
         name: Name of the function.
         dialect: The library it computes with: "numpy", "torch" (the function then takes tensors of one device, and may
             itself be differentiated by `torch.autograd`) or "jax" (it may then be given to `jax.jit`).
+        dtypes: For NumPy, the dtype of each input (None for a Python number), where shapes are known: elementwise and
+            scalar runs are then fused and compiled (:mod:`thalweg.expr.fuse`), for these dtypes alone.
 
     Returns:
         The kernel, from the cache if the same structure was lowered before.
@@ -82,16 +89,17 @@ def lower(
     """
     single = isinstance(outputs, Node)
     nodes = [outputs] if isinstance(outputs, Node) else list(outputs)
-    key = (name, dialect, single, tuple([x.key for x in nodes]), tuple([x.key for x in inputs]))
+    fused = None if dtypes is None else tuple(map(str, dtypes))
+    key = (name, dialect, fused, single, tuple([x.key for x in nodes]), tuple([x.key for x in inputs]))
     kernel: Kernel | None = _kernels.get(key) or _holding.get(key)
     if kernel is None:
-        source, constants = write(outputs, inputs, name, dialect)
+        source, constants = write(outputs, inputs, name, dialect, dtypes)
         try:
             function = compile_source(source, constants)[name]
         except ModuleNotFoundError as error:
             raise UnsupportedError(
                 f"lowering to {dialect} without {error.name} installed",
-                f"install {error.name}, or print the text: write",
+                f"install {error.name}, or print the text with `write`",
             ) from None
         kernel = Kernel(source, function, len(nodes), constants, dialect)
         if constants:
@@ -102,7 +110,11 @@ def lower(
 
 
 def write(
-    outputs: Node | Sequence[Node], inputs: Sequence[Node], name: str = "kernel", dialect: str = "numpy"
+    outputs: Node | Sequence[Node],
+    inputs: Sequence[Node],
+    name: str = "kernel",
+    dialect: str = "numpy",
+    dtypes: Sequence[Any] | None = None,
 ) -> tuple[str, dict[str, Any]]:
     """Write what `lower` compiles, without compiling it; the arguments and errors are those of `lower`.
 
@@ -113,9 +125,11 @@ def write(
     nodes = [outputs] if isinstance(outputs, Node) else list(outputs)
     chosen = dialect_named(dialect)
     constants: dict[str, Any] = {}
-    text = write_function(
-        name, nodes, [(x.name, x) for x in inputs], constants, single=isinstance(outputs, Node), dialect=chosen
-    )
+    arguments = [(x.name, x) for x in inputs]
+    single = isinstance(outputs, Node)
+    text = write_function(name, nodes, arguments, constants, single=single, dialect=chosen, dtypes=dtypes)
+    if f"{name}_careful(" in text:
+        text = write_function(f"{name}_careful", nodes, arguments, constants, single=single) + text
     return chosen.header(text) + text, constants
 
 
@@ -199,6 +213,7 @@ def write_function(
     residuals: Sequence[tuple[str, Node]] | None = None,
     single: bool = False,
     dialect: Dialect | None = None,
+    dtypes: Sequence[Any] | None = None,
 ) -> str:
     """Write the text of one function; `Dialect.header` gives the imports it needs.
 
@@ -210,6 +225,8 @@ def write_function(
         residuals: Leaves that arrive together in one tuple, as the first argument; None for no such argument.
         single: Return the one output itself, not a tuple.
         dialect: The library; NumPy if None.
+        dtypes: The dtypes of the inputs, to fuse for them; the text may then call ``<name>_careful``, the same function
+            unfused.
 
     Returns:
         Python source.
@@ -218,7 +235,12 @@ def write_function(
     if safe_name(name) != name:
         raise InputError(f"a function named {name!r} would hide what it uses", f"call it {safe_name(name)!r}")
     writer = _Writer(inputs, residuals, constants, dialect or dialect_named("numpy"))
-    return writer.write(name, expand_shared(outputs), single)
+    lean = expand_shared(outputs)
+    if dtypes is None:
+        return writer.write(name, lean, single)
+    leaves = [x for _, x in inputs]
+    writer.dtypes = precisions(topological([*lean, *leaves]), dict(zip(leaves, dtypes, strict=True)))
+    return writer.write(name, lean, single, schedule(lean, leaves))
 
 
 class _Writer:
@@ -242,6 +264,9 @@ class _Writer:
         self.numbers: set[Node] = set()  # Python numbers at run time: literals, sizes, and what is computed from them
         self.dimensions: dict[str, str] = {}
         self.arguments: list[str] = []
+        self.dtypes: Mapping[Node, Any] = {}  # of every node, where elementwise runs are fused
+        self.loud = False  # whether NumPy may warn of an operation outside its domain
+        self.inlined = False  # whether Python's own arithmetic is used, which raises where NumPy gives nan or inf
         self.residuals: list[str] | None = None if residuals is None else []
         self.floats: list[str] = []
         taken: set[str] = set()
@@ -266,29 +291,46 @@ class _Writer:
             if isinstance(size, str):
                 self.dimensions.setdefault(size, f"{variable}.shape[{axis}]")
 
-    def write(self, name: str, outputs: Sequence[Node], single: bool) -> str:
-        """Write the function."""
+    def write(
+        self, name: str, outputs: Sequence[Node], single: bool, items: Sequence[Node | Group] | None = None
+    ) -> str:
+        """Write the function; ``items`` is what to evaluate in which order, node by node if None."""
         order = topological(outputs)
+        fused = items is not None
         uses: dict[Node, int] = {}
         for node in order:
             for x in set(node.inputs):
                 uses[x] = uses.get(x, 0) + 1
         for x in outputs:
             uses[x] = uses.get(x, 0) + 1
-        for node in order:
-            if node not in self.names:
-                self._emit(node, uses)
-            for x in set(node.inputs):
-                uses[x] -= 1
+        for item in order if items is None else items:
+            if isinstance(item, Group):
+                self._emit_group(item)
+            elif item not in self.names:
+                self.loud = self.loud or not (item.op in QUIET or item.value is not None)
+                self._emit(item, uses)
+            for node in item.nodes if isinstance(item, Group) else (item,):
+                for x in set(node.inputs):
+                    uses[x] -= 1
         results: list[str] = []
         for node in outputs:
             fresh = node in self.owned and self.names[node] not in results
-            results.append(self.names[node] if fresh else self._copied(node))
+            text = self.names[node] if fresh else self._copied(node)
+            single_precision = fused and not node.shape and self.dtypes[node] not in (None, "float64")
+            results.append(f"asarray({text}, {self.dtypes[node]})[()]" if single_precision else text)
         arguments = ["residuals"] * (self.residuals is not None) + self.arguments
         tail = f"return {results[0]}" if single else "return (" + "".join(f"{r}, " for r in results).rstrip() + ")"
         body = [*self.lines, tail]
         head = self._head("\n".join(body))
-        if self.dialect.name == "numpy":
+        if self.inlined:
+            careful = f"return {name}_careful({', '.join(arguments)})"
+            body = [
+                "try:",
+                *[f"    {line}" for line in body],
+                "except (ArithmeticError, ValueError):",
+                f"    {careful}",
+            ]
+        if self.dialect.name == "numpy" and (self.loud or not fused):
             body = ["with errstate(all='ignore'):", *[f"    {line}" for line in body]]
         return "\n".join([f"def {name}({', '.join(arguments)}):", *[f"    {x}" for x in [*head, *body]]]) + "\n\n\n"
 
@@ -315,6 +357,28 @@ class _Writer:
 
     def _full(self, shape: Shape, number: str, dtype: str = "dtype") -> str:
         return self.dialect.full.format(shape=self._shape(shape), number=number, dtype=dtype)
+
+    def _emit_group(self, group: Group) -> None:
+        """Write a fused group: scalar operations in place, or one call of a compiled chain."""
+        for node in group.nodes:
+            self.precision[node] = frozenset().union(*[self.precision[x] for x in node.inputs])
+            if node.shape and self.dtypes[node].kind == "f":
+                self.strong.add(node)
+        if group.inlined:
+            self.inlined = True
+            for node in group.nodes:
+                variable = f"t{len(self.names)}"
+                self.lines.append(f"{variable} = {inline(node, [self.names[x] for x in node.inputs])}")
+                self.names[node] = self.owned[node] = variable
+            return
+        arrays, numbers = group.arrays, group.numbers
+        for node in group.outputs:
+            self.names[node] = self.owned[node] = f"t{len(self.names)}"
+        for node in arrays:
+            dtype = "" if self.dtypes[node] == "float64" else f", {self.dtypes[node]}"
+            self.lines.append(f"{self.names[node]} = empty({self._shape(node.shape)}{dtype})")
+        call = f"{chain(group)}({', '.join([self.names[x] for x in (*group.inputs, *arrays)])})"
+        self.lines.append(f"{', '.join([self.names[x] for x in numbers])} = {call}" if numbers else call)
 
     def _emit(self, node: Node, uses: Mapping[Node, int]) -> None:
         if node.value is not None:
@@ -358,7 +422,7 @@ class _Writer:
             self.strong.add(node)
         self.lines.append(f"{variable} = {text}")
         self.names[node] = variable
-        fresh = node.op in _FRESH or row.elementwise and node.op != "identity"
+        fresh = node.op in _OWNING or row.elementwise and node.op != "identity"
         # An einsum of one operand is a view, too.
         if not (fresh or _is_filler(node)) or (node.op == "einsum" and len(node.inputs) == 1):
             for x in node.inputs:
@@ -410,7 +474,7 @@ class _Writer:
             value = as_tensor(value)
         elif is_tensor(value):
             raise InputError(
-                f"the expression holds a torch tensor of shape {show(node.shape)} and is lowered to {self.dialect.name}",
+                f"lowering to {self.dialect.name}, an expression that holds a torch tensor of shape {show(node.shape)}",
                 "lower it with dialect='torch', or give an array, tensor.numpy()",
             )
         self.constants[variable] = value

@@ -8,6 +8,7 @@ the tables of :mod:`thalweg.expr.ops`.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import math
@@ -277,6 +278,12 @@ class Node(_Slots):
 
         return call_ufunc(ufunc, method, inputs, kwargs)
 
+    @classmethod
+    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        from thalweg.expr.protocol_torch import call_torch
+
+        return call_torch(function, args, kwargs or {})
+
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         from thalweg.expr.protocol import call_function
 
@@ -316,8 +323,14 @@ def symbol(name: str, shape: Sequence[Dimension] = (), domain: str | None = None
 
 
 def variable(value: Any) -> Node:
-    """Make an eager leaf to differentiate with respect to; its value is ``value`` itself, uncopied."""
-    if value.__class__ is not float and not is_tensor(value):
+    """Make an eager leaf to differentiate with respect to; its value is ``value`` itself, uncopied.
+
+    A tensor is detached, as every tensor that becomes a node is: what is computed here is differentiated here, and
+    torch records none of it, whether or not the tensor asks for gradients of torch's own.
+    """
+    if is_tensor(value):
+        value = _real_tensor(value)
+    elif value.__class__ is not float:
         value = np.asarray(value)
         if value.dtype.kind not in "fiub":
             raise InputError(f"variable of dtype {value.dtype}", "give real numbers")
@@ -333,7 +346,7 @@ def constant(value: Any) -> Node:
     if isinstance(value, Node):
         return value
     if is_tensor(value):
-        return _eager("constant", (), (), value)
+        return _eager("constant", (), (), _real_tensor(value))
     if not isinstance(value, (bool, int, float)):
         value = np.asarray(value)
         if value.dtype.kind not in "fiub":
@@ -345,6 +358,12 @@ def constant(value: Any) -> Node:
             return _eager("constant", (), (), value)
         value = value.item()
     return _number(float(value) if isinstance(value, float) else value)
+
+
+def _real_tensor(value: Any) -> Any:
+    if value.is_complex():
+        raise InputError(f"tensor of dtype {value.dtype}", "give real numbers")
+    return value.detach() if value.requires_grad else value
 
 
 def _number(value: bool | int | float) -> Node:
@@ -457,7 +476,12 @@ def _values(nodes: Sequence[Node]) -> list[Any]:
         return known
     tensors = [v for v in known if is_tensor(v)]
     if tensors:
-        return [tensors[0].new_full(x.shape, x.inputs[0].value) if x.value is None else x.value for x in nodes]
+        # Among truth values and indices alone the number keeps its kind, in torch's default precision.
+        import torch
+
+        floats = [v.dtype for v in tensors if v.is_floating_point()]
+        full: Any = functools.partial(torch.full, dtype=floats[0] if floats else None, device=tensors[0].device)
+        return [full(x.shape, x.inputs[0].value) if x.value is None else x.value for x in nodes]
     dtype = np.result_type(*known)
     return [
         np.full(x.shape, x.inputs[0].value, dtype=dtype if dtype.kind == "f" else None) if x.value is None else x.value
@@ -504,7 +528,13 @@ def _intern(
 
 def _digest(node: Node) -> str:
     parts: list[Any] = [node.op, node.params, node.shape, node.kind, [x._key for x in node.inputs]]
-    if node.op in ("constant", "variable") and node.shape:
+    if node.op in ("constant", "variable") and is_tensor(node.value):
+        import torch
+
+        # As bytes, since NumPy lacks some of torch's precisions.
+        data = node.value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        parts += [str(node.value.dtype), str(node.value.device), hashlib.blake2b(data, digest_size=16).hexdigest()]
+    elif node.op in ("constant", "variable") and node.shape:
         array = np.ascontiguousarray(node.value)
         parts += [array.dtype.str, hashlib.blake2b(array.data, digest_size=16).hexdigest()]
     elif node.op == "variable":

@@ -167,7 +167,9 @@ def tensors(*values: Any) -> list[Tensor]:
     common = functools.reduce(torch.promote_types, dtypes) if dtypes else torch.get_default_dtype()
     floating = common if common.is_floating_point else torch.get_default_dtype()
     return [
-        v if isinstance(v, Tensor) else torch.tensor(v, dtype=floating if isinstance(v, float) else None, device=device)
+        v
+        if isinstance(v, Tensor)
+        else torch.tensor(v, dtype=floating if isinstance(v, float) else None, device=device)
         for v in values
     ]
 

@@ -110,7 +110,6 @@ def _evaluate_numbers(op: Op, values: Sequence[Any], params: tuple[Any, ...]) ->
 def _evaluate_tensors(op: Op, values: Sequence[Any], params: tuple[Any, ...]) -> Any:
     from thalweg.expr.numeric_torch import evaluate
 
-    _explain(op, values, params)
     return evaluate(op, values, params)
 
 
