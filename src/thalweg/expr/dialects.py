@@ -186,12 +186,30 @@ _NUMPY: dict[str, Spelling] = {
     "scatter_add": "numeric.scatter_add({}, {}, {})",
 }
 
+
+def _numbered(function: str) -> Callable[[Sequence[str], tuple[Any, ...]], str]:
+    """Write a call of a user's own operation, which kernels know by its number."""
+
+    def spelling(arguments: Sequence[str], params: tuple[Any, ...]) -> str:
+        bound, *rest = params
+        return f"numeric_primitive.{function}({', '.join([str(bound.number), *map(str, rest), *arguments])})"
+
+    return spelling
+
+
+_PRIMITIVES: dict[str, Spelling] = {
+    "primitive": _numbered("run"),
+    "primitive_jvp": _numbered("run_jvp"),
+    "primitive_vjp": _numbered("run_vjp"),
+}
+
 _SAME_IN_TORCH = (
     "square exp log log1p expm1 sqrt tanh sigmoid relu abs sign sin cos tan sinh cosh arcsin arccos arctan arcsinh "
     "arccosh arctanh erf erfc floor ceil trunc isfinite isnan isinf logical_not argsort exp2 log2 log10 lgamma digamma"
 )
 
 _TORCH: dict[str, Spelling] = {
+    **_PRIMITIVES,
     **{name: name for name in _SAME_IN_TORCH.split()},
     **{
         name: f"({{}} {sign} {{}})"
@@ -253,7 +271,8 @@ _JAX: dict[str, Spelling] = {
 
 DIALECTS: dict[str, Dialect] = {
     "numpy": Dialect(
-        "numpy", _NUMPY, "", "full({shape}, {number}, dtype={dtype})", "asarray({value}, dtype={dtype})",
+        "numpy", {**_NUMPY, **_PRIMITIVES}, "", "full({shape}, {number}, dtype={dtype})",
+        "asarray({value}, dtype={dtype})",
         "array({value})", "asarray({value})", "numeric.common_dtype({values})", "bool", "int",
     ),
     "torch": Dialect(

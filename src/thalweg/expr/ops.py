@@ -9,6 +9,7 @@ from thalweg.expr.ops_linalg import SYSTEMS
 from thalweg.expr.ops_special import SPECIAL
 from thalweg.expr.ops_spectral import SPECTRAL
 from thalweg.expr.ops_structural import STRUCTURAL
+from thalweg.expr.primitive import PRIMITIVE
 
 LINALG: dict[str, Op] = {**SYSTEMS, **SPECTRAL}
-TABLE: dict[str, Op] = {**ELEMENTWISE, **SPECIAL, **STRUCTURAL, **INDEX, **LINALG}
+TABLE: dict[str, Op] = {**ELEMENTWISE, **SPECIAL, **STRUCTURAL, **INDEX, **LINALG, **PRIMITIVE}
