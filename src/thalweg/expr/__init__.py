@@ -1,6 +1,8 @@
 """Expressions and their derivatives: one graph, eager and lazy, forward and reverse, bounded and lowered."""
 
 from thalweg.expr.bounds import DerivativeBounds, derivative_bounds
+from thalweg.expr.contract import Order, explain_order, reorder
+from thalweg.expr.cost import Cost, cost
 from thalweg.expr.curvature import curvature
 from thalweg.expr.differentiate import gradient, gradients, hvp, jvp, substitute, vjp
 from thalweg.expr.jacobian import hessian, jacobian
@@ -63,10 +65,12 @@ from thalweg.expr.namespace import (
 )
 from thalweg.expr.node import Node, Op, constant, symbol, variable
 from thalweg.expr.simplify import simplify, simplify_all
+from thalweg.expr.sums import join_products
 from thalweg.expr.trace import evaluate, trace, trace_loss
 from thalweg.expr.transforms import elementwise_grad, grad, make_jvp, make_vjp, value_and_grad
 
 __all__ = [
+    "Cost",
     "DerivativeBounds",
     "curvature",
     "derivative_bounds",
@@ -74,6 +78,7 @@ __all__ = [
     "LossKernel",
     "Node",
     "Op",
+    "Order",
     "abs",
     "add",
     "arctan",
@@ -82,6 +87,7 @@ __all__ = [
     "constant",
     "cos",
     "cosh",
+    "cost",
     "div",
     "dot",
     "einsum",
@@ -90,6 +96,7 @@ __all__ = [
     "erf",
     "evaluate",
     "exp",
+    "explain_order",
     "expm1",
     "grad",
     "gradient",
@@ -100,6 +107,7 @@ __all__ = [
     "hvp",
     "jacobian",
     "jvp",
+    "join_products",
     "less",
     "less_equal",
     "log",
@@ -129,6 +137,7 @@ __all__ = [
     "pick",
     "pow",
     "relu",
+    "reorder",
     "reshape",
     "sigmoid",
     "sign",

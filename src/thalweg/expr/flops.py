@@ -1,8 +1,8 @@
 """Arithmetic operations of the rows that are neither elementwise nor mere moves of data.
 
 The convention, wherever Thalweg counts: an addition, a multiplication and a function such as exp are one operation
-each; a product of m x k and k x n matrices is 2mnk, a reduction of n entries n. A sum over an axis that only one operand
-has is taken before the product. Each function takes a node whose shapes are numbers.
+each; a product of m x k and k x n matrices is 2mnk, a reduction of n entries n. A sum over an axis that only one
+operand has is taken before the product. Each function takes a node whose shapes are numbers.
 """
 
 from __future__ import annotations

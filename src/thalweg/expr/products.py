@@ -54,6 +54,14 @@ def contract(subscripts: str, *operands: Any) -> Any:
     return contraction(subscripts)(*operands)
 
 
+@lru_cache(maxsize=4096)
+def canonical(subscripts: str) -> str:
+    """Rename indices in the order in which they appear, so that equal contractions read the same."""
+    letters = iter("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    names: dict[str, str] = {}
+    return "".join([c if c in ",->" else names.get(c) or names.setdefault(c, next(letters)) for c in subscripts])
+
+
 def _lone(mine: str, other: str, out: str) -> str:
     """Give the letters of a term that are summed before the product, since nothing else carries them."""
     return "".join(c for c in dict.fromkeys(mine) if c not in other and c not in out)
