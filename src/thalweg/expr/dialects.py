@@ -8,6 +8,7 @@ parameter does not print as itself, a function that gives the text. A row withou
 from __future__ import annotations
 
 import builtins
+import itertools
 import keyword
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -176,12 +177,29 @@ def _joined(function: str, axis: str) -> Spelling:
     return lambda arguments, params: f"{function}(({', '.join(arguments)},), {axis}={params[0]})"
 
 
+def _product(arguments: Sequence[str], params: tuple[Any, ...]) -> str:
+    """Write a product of vectors and matrices as the method that NumPy is quickest to call."""
+    operands, out = params[0].split("->")
+    terms = operands.split(",")
+    written = []
+    if len(terms) == 2 and all(len(t) in (1, 2) and len(set(t)) == len(t) for t in terms):
+        for (a, left), (b, right) in itertools.permutations(list(zip(arguments, terms, strict=True))):
+            shared = set(left) & set(right)
+            index = min(shared, default="")
+            if len(shared) == 1 and index not in out and out == (left + right).replace(index, ""):
+                first, second = ("" if left.endswith(index) else ".T"), ("" if right.startswith(index) else ".T")
+                written.append(f"{a}{first}.dot({b}{second})")
+    if written:
+        return min(written, key=lambda text: text.count(".T"))
+    return _contracted("numeric.contract")(arguments, params)
+
+
 def _contracted(function: str) -> Spelling:
     return lambda arguments, params: f"{function}({params[0]!r}, {', '.join(arguments)})"
 
 
 _NUMPY: dict[str, Spelling] = {
-    "einsum": _contracted("numeric.contract"),
+    "einsum": _product,
     "concatenate": _joined("concatenate", "axis"),
     "scatter_add": "numeric.scatter_add({}, {}, {})",
 }

@@ -318,7 +318,7 @@ def _literal(node: Node) -> str:
 
 def precisions(order: Sequence[Node], given: Mapping[Node, Any]) -> dict[Node, Any]:
     """Find the dtype of every node of a graph from the dtypes of its leaves; None is a number without a precision."""
-    known: dict[Node, Any] = dict(given)
+    known: dict[Node, Any] = {x: None if d is None else np.dtype(d) for x, d in given.items()}
     for node in order:
         if node in known:
             continue
