@@ -82,7 +82,7 @@ def _function(spelling: str, inputs: int, params: int) -> Callable[..., Any]:
 @lru_cache(maxsize=4096)
 def _compiled(text: str, names: tuple[str, ...]) -> Callable[..., Any]:
     scope: dict[str, Any] = {"torch": torch}
-    for module in re.findall(r"\b(numeric_\w+)\.", text):
+    for module in re.findall(r"\b(numeric_torch\w*)\.", text):
         scope[module] = importlib.import_module(f"thalweg.expr.{module}")
     return eval(f"lambda {', '.join(names)}: {text}", scope)  # type: ignore[no-any-return]
 

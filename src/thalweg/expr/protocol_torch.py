@@ -73,10 +73,10 @@ def _extremum(name: str) -> Callable[..., Any]:
     return extremum
 
 
-def _norm(x: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False) -> Any:
-    if p not in ("fro", 2, None):
-        raise UnsupportedError(f"torch.norm of a node with p={p!r}", "use thalweg.numpy.linalg.norm")
-    return build("sqrt", _sum(build("square", x), dim, keepdim))
+def _norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
+    if p not in ("fro", 2, None) or dtype is not None:
+        raise UnsupportedError(f"torch.norm of a node with p={p!r}, dtype={dtype}", "use thalweg.numpy.linalg.norm")
+    return build("sqrt", _sum(build("square", input), dim, keepdim))
 
 
 def _variance(input: Any, dim: Any = None, unbiased: bool | None = None, *, correction: float | None = None,
@@ -302,10 +302,10 @@ def call_torch(function: Callable[..., Any], args: Sequence[Any], kwargs: Mappin
     if kwargs.get("out") is not None:
         raise UnsupportedError(f"torch.{name} of a node with out=", "nodes are immutable: use the result")
     known = (FUNCTIONAL.get(plain) if functional else None) or FUNCTIONS.get(plain)
-    if known is None and not functional:
-        row = ELEMENTWISE.get(plain, "")
-        if row in table():
-            known = _entrywise(row)
+    row = ELEMENTWISE.get(plain, "")
+    if known is None and row in table():
+        known = _entrywise(row)
+    known = known or FUNCTIONAL.get(plain)  # some of that module's functions do not say that they are its
     if known is None:
         label = f"torch.nn.functional.{name}" if functional else f"torch.{name}"
         raise UnsupportedError(f"{label} has no derivative rule here", _closest(plain))

@@ -81,7 +81,8 @@ def pull_back(output: Node, cotangent: Any, sources: Sequence[Node]) -> list[Any
         if isinstance(g, np.ndarray):
             g = _fresh(g, source.value, taken)
         elif g is not None and is_tensor(g):
-            g = g.clone() if id(g) in taken or not g.is_contiguous() else g
+            shared = id(g) in taken or g is source.value or g._base is not None or g.is_inference()
+            g = g.contiguous().clone() if shared else g
             taken.add(id(g))
         result.append(g)
     return result
@@ -162,8 +163,12 @@ def _gather(gathered: dict[Node, Any], summed: set[Node], x: Node, c: Any) -> No
 def _fold(c: Any, v: Any) -> Any:
     """Give a cotangent its input's shape: sums over broadcast axes, or a number spread over it."""
     shape: tuple[Any, ...] = shape_of(v)
-    if is_tensor(c):
-        return c.sum_to_size(shape)
+    if is_tensor(v):
+        if c.__class__ is float:
+            return v.new_full(shape, c)
+        extra = c.ndim - len(shape)
+        held = [1 if n == 1 else m for n, m in zip(shape, c.shape[extra:], strict=True)] if extra >= 0 else c.shape
+        return c.sum_to_size(held).expand(shape)
     c = np.asarray(c)
     extra = c.ndim - len(shape)
     if extra < 0 or not c.shape:
