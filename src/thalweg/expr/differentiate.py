@@ -16,6 +16,7 @@ import numpy as np
 from thalweg.core.errors import InputError, UnsupportedError
 from thalweg.expr.node import Node, build, constant, table
 from thalweg.expr.ops_elementwise import accumulate
+from thalweg.expr.rows import is_tensor
 from thalweg.expr.shapes import show, spread
 from thalweg.expr.walk import dependents, topological
 
@@ -150,6 +151,8 @@ def zeros_like(node: Node) -> Node:
 
 
 def _filled(node: Node, number: float) -> Node:
+    if is_tensor(node.value):
+        return constant(node.value.new_full(node.shape, number))
     dtype = getattr(node.value, "dtype", None)
     if dtype is not None and dtype.kind == "f":
         return Node("constant", (), (), node.shape, "f", np.full(np.shape(node.value), number, dtype=dtype))

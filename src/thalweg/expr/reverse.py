@@ -179,7 +179,12 @@ def _fold(c: Any, v: Any) -> Any:
 
 
 def _fit_node(c: Node, x: Node) -> Node:
-    return unbroadcast(c, x.shape) if c.ndim >= x.ndim and c.shape else spread(c, x.shape)
+    """Do as `_fold` with nodes: some axes may have to be summed and others repeated."""
+    extra = c.ndim - x.ndim
+    if extra < 0 or not c.shape:
+        return spread(c, x.shape)
+    held = tuple([1 if n == 1 else m for n, m in zip(x.shape, c.shape[extra:], strict=True)])
+    return spread(unbroadcast(c, held), x.shape)
 
 
 def _laid_out(c: Node, x: Node) -> Node:
