@@ -106,3 +106,48 @@ GAUSS_RULE = 1.3
 EIGENVALUE = 8 * summation(60)
 """Relative. Two routes to an eigenvalue of a small matrix whose largest is `scale` differ by rounding of the matrix
 and of the eigenvalue, both a few units of the largest; the sums behind the matrix have at most 60 terms."""
+
+
+def torch_derivative(dtype=np.float64):
+    """A derivative of a small expression beside torch's, relative to the largest entry.
+
+    Two orders of some 50 operations on sums of at most 16 terms, each within eps/2 on both sides, with conditions below
+    10 at the points of the tests: 50 * 10 * 2 * eps/2. In float64 that is 1e-13, well inside the product's 1e-12.
+    """
+    return 500 * eps(dtype)
+
+
+def one_operation():
+    """One operation and its gradient beside torch's, relative to the largest entry (and 1), float64.
+
+    The samples reduce at most some 200 entries, so that sums and products in another order differ by `summation` of
+    them; a gradient multiplies at most a few such results (4). Operations on a matrix pass its condition squared:
+    their solution carries one factor, and the derivative of an inverse two.
+    """
+    return 4 * summation(200)
+
+
+# Linear algebra: derivatives of factorizations.
+
+
+def five_points(dtype=np.float64):
+    """A first derivative by a five-point rule at the best step, relative to the size of f and its fifth derivative.
+
+    Truncation h^4/30 and rounding 1.5u/h meet at h = (11u)^(1/5), where together they make 0.5 u^(4/5); the factor
+    1000 is for fifth derivatives, which for an inverse or a 1/gap of size 1 are 5! = 120, times a few such terms.
+    """
+    return 1000 * (eps(dtype) / 2) ** (4 / 5)
+
+
+def matrices(condition=1.0, dtype=np.float64, size=1):
+    """A matrix function or its derivative by a few products and solves of this size, relative to its largest entry.
+
+    Each of about ten steps rounds by size * u, and is carried by the condition (of the matrix, or the inverse gap).
+    """
+    return 16 * eps(dtype) * max(1.0, condition) * size
+
+# Transforms of functions (tests/expr/test_transforms.py, test_jacobian.py, test_numerical.py, test_primitive.py).
+
+DIFFERENCE_OF_GRADIENTS = 1e-8
+"""Absolute. A central difference with step h = 6e-6 of a function whose value and third derivative are below 10: the
+truncation is 10 h^2 / 6 = 6e-11, the rounding 10 u / h = 2e-10, and 50 times that is for the sums inside."""

@@ -194,7 +194,7 @@ def _product(arguments: Sequence[str], params: tuple[Any, ...]) -> str:
     return _contracted("numeric.contract")(arguments, params)
 
 
-def _contracted(function: str) -> Spelling:
+def _contracted(function: str) -> Callable[[Sequence[str], tuple[Any, ...]], str]:
     return lambda arguments, params: f"{function}({params[0]!r}, {', '.join(arguments)})"
 
 
