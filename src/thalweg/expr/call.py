@@ -212,7 +212,7 @@ def _numbers(argnums: Any, count: int) -> tuple[int, ...]:
         isinstance(i, bool) or not isinstance(i, (int, np.integer)) for i in given
     ):
         raise InputError(f"argnums={argnums!r}", "give a whole number, or a tuple of them")
-    if len({i % count if count else i for i in given}) < len(given):
+    if len({i + count if i < 0 else i for i in given}) < len(given):
         raise InputError(f"argnums={argnums!r} names an argument twice", "name each argument once")
     return tuple([int(i) for i in given])
 
