@@ -32,6 +32,9 @@ def numpy_on_arrays(function: Callable[..., Any]) -> Callable[[Function], Functi
     Args:
         function: NumPy's function.
 
+    Returns:
+        A decorator. What it makes has the attribute ``traced``, the form for nodes and tensors alone.
+
     """
 
     def wrap(own: Function) -> Function:
@@ -45,6 +48,7 @@ def numpy_on_arrays(function: Callable[..., Any]) -> Callable[[Function], Functi
                 name = own.__name__
                 raise InputError(f"{name}: {error}", REMEDIES.get(name, "check the matrix")) from None
 
+        called.traced = own  # type: ignore[attr-defined]
         return called  # type: ignore[return-value]
 
     return wrap

@@ -304,9 +304,30 @@ def tall(cost: Callable[[int, int], int]) -> Callable[[Any], int]:
     return flops
 
 
-def in_torch(row: Op) -> Op:
-    """Give a row its torch spelling: the function of the same name for tensors."""
-    return replace(row, torch=row.spelling.replace("numeric_linalg.", "numeric_torch_linalg."))
+JAX = {
+    "tril": "jnp.tril({}, {})",
+    "triu": "jnp.triu({}, {})",
+    "inv": "jnp.linalg.inv({})",
+    "solve": "jnp.linalg.solve({}, {})",
+    "cholesky": "jnp.linalg.cholesky({}, symmetrize_input=False)",
+    "det": "jnp.linalg.det({})",
+    "logdet": "jnp.where(jnp.linalg.slogdet({0})[0] < 0, jnp.nan, jnp.linalg.slogdet({0})[1])",
+    "slogdet": "jnp.stack(jnp.linalg.slogdet({}), axis=-1)",
+    "pinv": "jnp.linalg.pinv({}, rtol={})",
+    "eigh": "(lambda w, v: jnp.concatenate([w[..., None, :], v], -2))(*jnp.linalg.eigh({}, symmetrize_input=False))",
+    "eigvalsh": "jnp.linalg.eigvalsh({}, symmetrize_input=False)",
+    "svd": "(lambda u, s, vh: jnp.concatenate([u, s[..., None, :], jnp.matrix_transpose(vh)], -2))("
+    "*jnp.linalg.svd({}, full_matrices=False))",
+    "svdvals": "jnp.linalg.svd({}, compute_uv=False)",
+    "qr": "jnp.concatenate(jnp.linalg.qr({}), -2)",
+    "matrix_rank": "jnp.linalg.matrix_rank({}, rtol={})",
+}
+
+
+def in_dialects(row: Op) -> Op:
+    """Give a row its torch spelling, the function of the same name for tensors, and JAX's where JAX has one."""
+    torch = row.spelling.replace("numeric_linalg.", "numeric_torch_linalg.")
+    return replace(row, torch=torch, jax=JAX.get(row.name, ""))
 
 
 ROWS = [
@@ -349,4 +370,4 @@ ROWS = [
        lambda c, n, i: build("expm_frechet", swap(n.inputs[0]), c), spelling="numeric_linalg.expm_frechet({}, {})",
        vjp=_expm_frechet_vjp, batch=same_batch, flops=cubes(448)),
 ]  # fmt: skip
-SYSTEMS = {row.name: in_torch(row) for row in ROWS}
+SYSTEMS = {row.name: in_dialects(row) for row in ROWS}

@@ -19,7 +19,7 @@ from thalweg.expr.node import Node, build
 from thalweg.expr.ops_elementwise import Tangents
 from thalweg.expr.ops_linalg import (
     cubes,
-    in_torch,
+    in_dialects,
     matrix_shape,
     same_batch,
     square_shape,
@@ -120,7 +120,7 @@ def _eigvalsh_jvp(node: Node, tangents: Tangents) -> Node | None:
 
 def _eigvalsh_vjp(g: Any, i: int, y: Any, a: Any) -> Any:
     _, v = split_eigh(call("eigh", a))
-    return (v * g[..., None, :]) @ swap(v)
+    return symmetric((v * g[..., None, :]) @ swap(v))
 
 
 def _svd_jvp(node: Node, tangents: Tangents) -> Node | None:
@@ -235,4 +235,4 @@ ROWS = [
        spelling="numeric_linalg.sure_reciprocal({})", vjp=lambda g, i, y, s: -(g * (y * y)), batch=same_batch,
        flops=_entries),
 ]  # fmt: skip
-SPECTRAL = {row.name: in_torch(row) for row in ROWS}
+SPECTRAL = {row.name: in_dialects(row) for row in ROWS}
