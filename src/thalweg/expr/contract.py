@@ -14,14 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from thalweg.expr.cost import Cost, Sized, cost, is_view, node_flops
+from thalweg.expr.flops import NOMINAL
 from thalweg.expr.namespace import dimension
 from thalweg.expr.node import Node, build, constant, is_constant
 from thalweg.expr.products import canonical
 from thalweg.expr.rows import NUMBERS, Dimension, Shape
 from thalweg.expr.walk import resolve, topological
-
-NOMINAL = 1000
-"""The size that a symbolic dimension counts as when orders are compared."""
 
 MOST_FACTORS = 40  # opt_einsum's letters end at 52, and nobody writes longer products of distinct tensors
 _PRODUCTS = frozenset({"einsum", "transpose", "sum", "mul", "neg", "div", "reshape", "broadcast_to"})

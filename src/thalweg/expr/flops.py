@@ -11,6 +11,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+NOMINAL = 1000
+"""The size that a symbolic dimension counts as where two ways of computing are compared."""
+
 
 def per_entry(count: int) -> Callable[[Any], int]:
     """Make the count of a row that does ``count`` operations on each entry of its first input."""

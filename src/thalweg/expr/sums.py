@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from thalweg.expr.contract import NOMINAL
+from thalweg.expr.flops import NOMINAL
 from thalweg.expr.node import Node, build
 from thalweg.expr.products import canonical
 from thalweg.expr.rows import Dimension
