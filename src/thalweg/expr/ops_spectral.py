@@ -12,6 +12,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from thalweg.core.errors import InputError, UnsupportedError
 from thalweg.expr import numeric_linalg
 from thalweg.expr.namespace import call
@@ -88,6 +90,11 @@ def _pairs(w: Any, sign: int) -> Any:
     return call("pair_reciprocal", w, params=(sign,))
 
 
+def _is_zero(g: Any) -> bool:
+    """Say whether an array is exactly zero, as the vectors' cotangent is where the values alone were used."""
+    return g.__class__ is np.ndarray and not g.any()
+
+
 def _skew(x: Any) -> Any:
     return 0.5 * (x - swap(x))
 
@@ -106,8 +113,11 @@ def _eigh_jvp(node: Node, tangents: Tangents) -> Node | None:
 def _eigh_vjp(g: Any, i: int, y: Any, a: Any) -> Any:
     w, v = split_eigh(y)
     gw, gv = split_eigh(g)
+    values_alone = (v * gw[..., None, :]) @ swap(v)
+    if _is_zero(gv):
+        return symmetric(values_alone)
     inner = _pairs(w, -1) * (swap(v) @ gv)
-    return symmetric(v @ (inner @ swap(v)) + (v * gw[..., None, :]) @ swap(v))
+    return symmetric(v @ (inner @ swap(v)) + values_alone)
 
 
 def _eigvalsh_jvp(node: Node, tangents: Tangents) -> Node | None:
@@ -146,6 +156,8 @@ def _svd_vjp(g: Any, i: int, y: Any, a: Any) -> Any:
     m, n = a.shape[-2:]
     u, s, v = split_svd(y, m)
     gu, gs, gv = split_svd(g, m)
+    if _is_zero(gu) and _is_zero(gv):
+        return (u * gs[..., None, :]) @ swap(v)
     ku, kv = swap(u) @ gu, swap(v) @ gv
     inner = symmetric(_pairs(s, -1) * (ku + kv)) + _skew(_pairs(s, 1) * (ku - kv))
     pulled = (u @ inner + u * gs[..., None, :]) @ swap(v)
