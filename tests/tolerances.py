@@ -151,3 +151,10 @@ def matrices(condition=1.0, dtype=np.float64, size=1):
 DIFFERENCE_OF_GRADIENTS = 1e-8
 """Absolute. A central difference with step h = 6e-6 of a function whose value and third derivative are below 10: the
 truncation is 10 h^2 / 6 = 6e-11, the rounding 10 u / h = 2e-10, and 50 times that is for the sums inside."""
+
+
+# Compiled functions (tests/expr/test_compile.py).
+
+COMPILED = {"rtol": 1e-12, "atol": 1e-14}
+"""The same operations in another order, and other implementations of exponentials (within 2 ulp each): a few dozen
+operations of condition below 50 on numbers of size 1 differ by 50 * 50 * u = 3e-13; atol is for results that cancel to 0."""

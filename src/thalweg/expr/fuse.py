@@ -27,8 +27,9 @@ from thalweg.expr.node import Node
 from thalweg.expr.rows import NUMBERS, shape_of
 from thalweg.expr.walk import topological
 
-FUSED_ENTRIES = 16_384
-"""Beyond as many entries, NumPy's vector instructions beat a fused loop over exponentials and their relatives."""
+FUSED_ENTRIES = 512
+"""Beyond as many entries NumPy's vector instructions beat a fused loop over exponentials and their relatives: with
+tanh and with exp the two are equal at about 150 and 700 entries."""
 
 SUMMED_ENTRIES = 4096
 """Up to as many entries a sum is taken in the loop: further on, NumPy's pairwise sum is more accurate."""
@@ -150,21 +151,23 @@ def schedule(outputs: Sequence[Node], leaves: Sequence[Node]) -> list[Node | Gro
     """
     order = topological(outputs)
     given = set(leaves)
+    home = {node: _home(node, given) for node in order}
     level: dict[Node, int] = {}
+    users: dict[Node, list[Node]] = {}
+    for node in order:
+        level[node] = max([level[x] + _crosses(home, x, node) for x in node.inputs], default=0)
+        for x in node.inputs:
+            users.setdefault(x, []).append(node)
+    # What can wait sinks to its users: it joins their loop, and holds memory for less long.
+    for node in reversed(order):
+        if node in users:
+            level[node] = min([level[u] - _crosses(home, node, u) for u in users[node]])
     members: dict[tuple[Any, int], list[Node]] = {}
     place: dict[Node, tuple[Any, int]] = {}
     for node in order:
-        shape = _home(node, given)
-        inside = {x for x in node.inputs if shape is not None and place.get(x, (None, 0))[0] == shape}
-        depth = max([level[x] if x in inside else level[x] + 1 for x in node.inputs], default=0)
-        level[node] = depth
-        if shape is not None:
-            place[node] = (shape, depth)
-            members.setdefault((shape, depth), []).append(node)
-    users: dict[Node, list[Node]] = {}
-    for node in order:
-        for x in node.inputs:
-            users.setdefault(x, []).append(node)
+        if home[node] is not None:
+            place[node] = (home[node], level[node])
+            members.setdefault(place[node], []).append(node)
     wanted = set(outputs)
     groups: dict[tuple[Any, int], Group] = {}
     for key, nodes in members.items():
@@ -181,6 +184,11 @@ def schedule(outputs: Sequence[Node], leaves: Sequence[Node]) -> list[Node | Gro
             done.add(key)
             scheduled.append((level[node], groups[key]))
     return [item for _, item in sorted(scheduled, key=lambda pair: pair[0])]
+
+
+def _crosses(home: Mapping[Node, Any], x: Node, user: Node) -> int:
+    """Give 1 where the way from an operand to its user leaves or enters a group, else 0."""
+    return 0 if home[x] is not None and home[x] == home[user] and x.op != "sum" else 1
 
 
 def _home(node: Node, leaves: set[Node]) -> tuple[int, ...] | None:

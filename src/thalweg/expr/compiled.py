@@ -19,6 +19,7 @@ from thalweg.expr.lower import Kernel, lower
 from thalweg.expr.node import Node, constant, symbol
 from thalweg.expr.rows import is_tensor
 from thalweg.expr.simplify import simplify_all
+from thalweg.expr.sums import join_products
 from thalweg.expr.trace import run_traced
 
 _STATIC = (int, bool, str, type(None), tuple, frozenset, type)
@@ -174,8 +175,8 @@ def compile(function: Callable[..., Any], *, fuse: bool = True) -> Compiled:
 
 
 def optimized(outputs: Sequence[Node]) -> list[Node]:
-    """Apply the passes that lowering expects: simplify, contract in the best order, simplify again."""
-    return simplify_all(reorder(simplify_all(outputs)))
+    """Apply the passes that lowering expects: simplify, contract in the best order, join sums of products."""
+    return simplify_all(join_products(simplify_all(reorder(simplify_all(outputs)))))
 
 
 def _signature(a: Any) -> Any:
