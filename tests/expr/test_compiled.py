@@ -170,6 +170,17 @@ def test_the_code_can_be_read_and_counted():
     assert f.graph(w)[0].shape == (5,)
 
 
+def test_a_chain_of_matrices_runs_from_the_right_and_says_what_that_saved():
+    n = 30
+    A, B, C = rng.normal(size=(3, n, n))
+    f = compile(lambda x: A @ B @ C @ x)
+    np.testing.assert_allclose(f(np.ones(n)), A @ (B @ (C @ np.ones(n))), **COMPILED)
+    assert f.cost().flops == 2 * n**2  # the matrices are constants, and were multiplied while tracing
+    g = compile(lambda A, B, C, x: A @ B @ C @ x)
+    g(A, B, C, np.ones(n))
+    assert g.explain().startswith(f"{2 * 2 * n**3 + 2 * n**2:,} operations as written, {3 * 2 * n**2:,} now: ")
+
+
 def test_runs_of_elementwise_operations_are_one_loop():
     f = compile(lambda x, c: np.exp(-x * c) * (x + c) / (1.0 + x * x))
     f(w, M)

@@ -32,6 +32,7 @@ class Specialization:
 
     Attributes:
         inputs: The symbols that stand for the arrays among the arguments.
+        traced: The expressions as the function wrote them.
         outputs: The improved expressions, in the order of the kernel's results.
         kernel: The code.
         structure: The function's result, with the number of an output in place of each array.
@@ -39,6 +40,7 @@ class Specialization:
     """
 
     inputs: tuple[Node, ...]
+    traced: tuple[Node, ...]
     outputs: tuple[Node, ...]
     kernel: Kernel
     structure: Any
@@ -76,6 +78,14 @@ class Compiled:
     def cost(self, *args: Any, **kwargs: Any) -> Cost:
         """Count the arithmetic operations and the bytes moved for such arguments; see `thalweg.expr.cost`."""
         return cost(self.specialization(*args, **kwargs).outputs)
+
+    def explain(self, *args: Any, **kwargs: Any) -> str:
+        """Say what the code costs for such arguments, and how many operations the passes have saved."""
+        made = self.specialization(*args, **kwargs)
+        before, after = cost(made.traced), cost(made.outputs)
+        saved = before.flops - after.flops
+        share = saved / before.flops if before.flops else 0.0
+        return f"{before.flops:,} operations as written, {after.flops:,} now: {saved:,} saved ({share:.1%})\n\n{after}"
 
     def graph(self, *args: Any, **kwargs: Any) -> tuple[Node, ...]:
         """Give the improved expressions for such arguments."""
@@ -143,7 +153,7 @@ class Compiled:
         dialect = "torch" if any(is_tensor(a) for a in args) else "numpy"
         lowered = better[0] if structure.__class__ is int else better
         kernel = lower(lowered, inputs, dialect=dialect, dtypes=dtypes if self._fuse and dialect == "numpy" else None)
-        return Specialization(tuple(inputs), better, kernel, structure)
+        return Specialization(tuple(inputs), tuple(outputs), better, kernel, structure)
 
 
 def compile(function: Callable[..., Any], *, fuse: bool = True) -> Compiled:
@@ -162,7 +172,7 @@ def compile(function: Callable[..., Any], *, fuse: bool = True) -> Compiled:
             NumPy calls otherwise.
 
     Returns:
-        A `Compiled` function with ``.source()``, ``.cost()`` and ``.graph()``.
+        A `Compiled` function with ``.source()``, ``.cost()``, ``.explain()`` and ``.graph()``.
 
     Raises:
         InputError: for an argument that is neither an array nor a constant, when called.
