@@ -186,4 +186,5 @@ def sure_reciprocal(s: Tensor) -> Tensor:
 
 
 def _close(w: Tensor) -> Tensor:
-    return CLOSE * w.shape[-1] * torch.finfo(w.dtype).eps * w.abs().amax(dim=-1, keepdim=True)
+    largest = w.abs().amax(dim=-1, keepdim=True) if w.shape[-1] else w.new_zeros((*w.shape[:-1], 1))
+    return CLOSE * w.shape[-1] * torch.finfo(w.dtype).eps * largest
