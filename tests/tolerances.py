@@ -158,3 +158,7 @@ truncation is 10 h^2 / 6 = 6e-11, the rounding 10 u / h = 2e-10, and 50 times th
 COMPILED = {"rtol": 1e-12, "atol": 1e-14}
 """The same operations in another order, and other implementations of exponentials (within 2 ulp each): a few dozen
 operations of condition below 50 on numbers of size 1 differ by 50 * 50 * u = 3e-13; atol is for results that cancel to 0."""
+
+
+TRIGAMMA_IN_TORCH = 1e-9
+"""Relative. torch's trigamma, beside mpmath, is 3e-10 off; SciPy's, which Thalweg uses, is right to rounding."""

@@ -95,7 +95,8 @@ def lower(
     if kernel is None:
         source, constants = write(outputs, inputs, name, dialect, dtypes)
         try:
-            function = compile_source(source, constants)[name]
+            # Its globals must not hold the function: a cycle would keep arrays until the collector runs.
+            function = compile_source(source, constants).pop(name)
         except ModuleNotFoundError as error:
             raise UnsupportedError(
                 f"lowering to {dialect} without {error.name} installed",
@@ -163,8 +164,8 @@ def lower_staged(
     )
     names = compile_source(chosen.header(first + second) + first + second, constants)
     stages = (
-        Kernel(chosen.header(first) + first, names[f"{name}_early"], len(residuals), constants, dialect),
-        Kernel(chosen.header(second) + second, names[f"{name}_late"], len(finals), constants, dialect),
+        Kernel(chosen.header(first) + first, names.pop(f"{name}_early"), len(residuals), constants, dialect),
+        Kernel(chosen.header(second) + second, names.pop(f"{name}_late"), len(finals), constants, dialect),
     )
     if not constants:
         _kernels[key] = stages
