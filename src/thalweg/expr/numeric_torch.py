@@ -77,7 +77,8 @@ def _function(spelling: str, inputs: int, params: int) -> Callable[..., Any]:
         function: Callable[..., Any] = operator.attrgetter(spelling)(torch)
         return function
     names = tuple([f"v{i}" for i in range(inputs)] + [f"p{i}" for i in range(params)])
-    return _compiled(spelling.format(*names), names)
+    several = {"inputs": ", ".join(names[:inputs]), "params": ", ".join(names[inputs:])}
+    return _compiled(spelling.format(*names, **several), names)
 
 
 @lru_cache(maxsize=4096)
