@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from thalweg.core.errors import UnsupportedError
-from thalweg.expr.node import Node, build, table
+from thalweg.expr.call import materialized
+from thalweg.expr.node import Node, build, is_filler, table
 from thalweg.expr.walk import dependents, topological
 
 
@@ -45,11 +46,13 @@ def batched(outputs: Sequence[Node], leaves: Sequence[Node], seeds: Sequence[Nod
     """
     rows = table()
     known: dict[Node, Node] = dict(zip(leaves, seeds, strict=True))
+    eager = [s for s in seeds if s.value is not None]
     for node in linear_part(outputs, leaves):
         if node in known:
             continue
         flags = [x in known for x in node.inputs]
-        inputs = [known.get(x, x) for x in node.inputs]
+        # Beside arrays, a number that is only laid out becomes one: two of them would never be evaluated.
+        inputs = [known.get(x, materialized(x, eager) if eager and is_filler(x) else x) for x in node.inputs]
         row = rows[node.op]
         if row.batch is not None:
             known[node] = row.batch(node, inputs, flags)

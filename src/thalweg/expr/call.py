@@ -23,6 +23,7 @@ from thalweg.expr.node import Node, build, constant, is_filler, variable
 from thalweg.expr.reverse import pull_back, pull_back_nodes
 from thalweg.expr.rows import is_tensor, kind_of, shape_of
 from thalweg.expr.shapes import show, spread
+from thalweg.expr.trace import evaluate
 
 Argnums = int | Sequence[int]
 
@@ -280,6 +281,8 @@ def materialized(node: Node, like: Sequence[Node] = ()) -> Node:
     """Give a number that is only laid out over a shape as an array, in the precision and library of others."""
     if node.value is not None:
         return node
+    if not is_filler(node):  # numbers that met numbers
+        return constant(evaluate(node))
     number = node.inputs[0].value
     values = [x.value for x in like if x.value is not None]
     for value in values:

@@ -56,8 +56,11 @@ def jacobian(
     def matrix(*args: Any, **kwargs: Any) -> Any:
         with quiet():
             call = Call(function, argnums, has_aux, args, kwargs)
-            blocks = _blocks(call, mode)
-        result = blocks[0] if call.single else tuple(blocks)
+            if call.raw and not call.shape and mode != "forward":
+                result = call.pull_all(call.ones())  # one row, on plain arrays; forward mode could not be quicker
+            else:
+                blocks = _blocks(call, mode)
+                result = blocks[0] if call.single else tuple(blocks)
         return (result, call.aux) if has_aux else result
 
     return matrix
@@ -114,7 +117,7 @@ def _blocks(call: Call, mode: str) -> list[Any]:
         elif call.raw:
             results.append(own(materialized(block, [leaf])))
         else:
-            results.append(block)
+            results.append(materialized(block, [leaf]) if leaf.value is not None and is_filler(block) else block)
     return results
 
 
