@@ -142,7 +142,9 @@ def test_knowledge_of_the_target_stays_with_its_target():
 def test_refusals_name_what_is_wrong():
     with pytest.raises(InputError, match="does not depend"):
         loss_kernel(lambda z, y: y)
-    with pytest.raises(UnsupportedError, match=r"np\.sort"):
+    with pytest.raises(UnsupportedError, match=r"np\.partition"):
+        loss_kernel(lambda z, y: np.partition(z, 1))
+    with pytest.raises(InputError, match="argsort works across"):
         loss_kernel(lambda z, y: np.sort(z))
     with pytest.raises(InputError, match="domain"):
         loss_kernel(lambda z, y: z - y, "reals")

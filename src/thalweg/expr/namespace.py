@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import string
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,8 +12,8 @@ import numpy as np
 from thalweg.core.errors import InputError, UnsupportedError
 from thalweg.expr import numeric
 from thalweg.expr.node import Node, build, check_shape, constant, table
-from thalweg.expr.rows import NATIVE, Dimension, evaluate_op, is_tensor
-from thalweg.expr.shapes import broadcast, normal_axis, spread
+from thalweg.expr.rows import NATIVE, Dimension, Shape, evaluate_op, is_tensor, shape_of
+from thalweg.expr.shapes import broadcast, normal_axis, show, spread
 
 Axis = int | Sequence[int] | None
 
@@ -95,10 +97,26 @@ def where(condition: Any, x: Any, y: Any) -> Any:
     return call("where", condition, x, y)
 
 
-def _axes(x: Node, axis: Axis) -> tuple[int, ...]:
+def is_traced(x: Any) -> bool:
+    """Say whether ``x`` is a node or a tensor: something that NumPy itself must not touch."""
+    return x.__class__ is Node or is_tensor(x)
+
+
+def lift(x: Any) -> Any:
+    """Leave nodes, tensors and single numbers as they are; make an array of anything else."""
+    return x if x.__class__ in NATIVE or is_traced(x) else np.asarray(x)
+
+
+def shape_at(x: Any) -> Shape:
+    """Give the shape of a node, tensor, array or number."""
+    return x.shape if x.__class__ is Node else shape_of(x)
+
+
+def every_axis(x: Any, axis: Axis) -> tuple[int, ...]:
+    """Give the axes that ``axis`` names: nonnegative, in order, all of them for None."""
     if axis is None:
         return tuple(range(x.ndim))
-    given = axis if isinstance(axis, Sequence) else (axis,)
+    given = axis if isinstance(axis, (tuple, list)) else (axis,)
     axes = tuple(sorted(normal_axis(a, x.ndim) for a in given))
     if len(set(axes)) < len(axes):
         raise InputError(f"axis {axis} names an axis twice", "name each axis once")
@@ -107,49 +125,55 @@ def _axes(x: Node, axis: Axis) -> tuple[int, ...]:
 
 def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Sum over ``axis`` (all axes if None)."""
-    if isinstance(x, Node):
-        axes = _axes(x, axis)
-        return build("sum", x, params=(axes, bool(keepdims))) if axes else x
+    if is_traced(x):
+        axes = every_axis(x, axis)
+        return call("sum", x, params=(axes, bool(keepdims))) if axes else x
     return np.sum(x, axis=axis, keepdims=keepdims)
 
 
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Mean over ``axis`` (all axes if None)."""
-    if not isinstance(x, Node):
+    if not is_traced(x):
         return np.mean(x, axis=axis, keepdims=keepdims)
+    return call("div", sum(x, axis, keepdims), count_along(x, axis))
+
+
+def count_along(x: Any, axis: Axis) -> Any:
+    """Give the number of entries along ``axis`` (all axes if None): a number, or a node where a size is symbolic."""
     count: Any = 1
-    for a in _axes(x, axis):
-        count = count * dimension(x.shape[a])
-    return build("div", sum(x, axis, keepdims), count)
+    for a in every_axis(x, axis):
+        size = x.shape[a]
+        count = count * (dimension(size) if isinstance(size, str) else int(size))
+    return count
 
 
 def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Largest entry over ``axis`` (all axes if None); ties share the derivative equally."""
-    if isinstance(x, Node):
-        axes = _axes(x, axis)
-        return build("max", x, params=(axes, bool(keepdims))) if axes else x
+    if is_traced(x):
+        axes = every_axis(x, axis)
+        return call("max", x, params=(axes, bool(keepdims))) if axes else x
     return np.max(x, axis=axis, keepdims=keepdims)
 
 
 def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Smallest entry over ``axis`` (all axes if None); ties share the derivative equally."""
-    if isinstance(x, Node):
-        axes = _axes(x, axis)
-        return build("min", x, params=(axes, bool(keepdims))) if axes else x
+    if is_traced(x):
+        axes = every_axis(x, axis)
+        return call("min", x, params=(axes, bool(keepdims))) if axes else x
     return np.min(x, axis=axis, keepdims=keepdims)
 
 
 def logsumexp(x: Any, axis: int = -1, keepdims: bool = False) -> Any:
     """log(sum(e ** x)) along one axis, without overflow."""
-    if isinstance(x, Node):
-        return build("logsumexp", x, params=(normal_axis(axis, x.ndim), bool(keepdims)))
+    if is_traced(x):
+        return call("logsumexp", x, params=(normal_axis(axis, x.ndim), bool(keepdims)))
     return numeric.logsumexp(x, axis, keepdims)
 
 
 def softmax(x: Any, axis: int = -1) -> Any:
     """e ** x / sum(e ** x) along one axis, without overflow."""
-    if isinstance(x, Node):
-        return build("softmax", x, params=(normal_axis(axis, x.ndim),))
+    if is_traced(x):
+        return call("softmax", x, params=(normal_axis(axis, x.ndim),))
     return numeric.softmax(x, axis)
 
 
@@ -164,16 +188,16 @@ def pick(x: Any, index: Any) -> Any:
         Shape (...).
 
     """
-    if isinstance(x, Node) or isinstance(index, Node):
-        return build("pick", x, index)
+    if is_traced(x) or is_traced(index):
+        return call("pick", x, index)
     return numeric.pick(x, index)
 
 
 def reshape(x: Any, shape: Any) -> Any:
     """Lay the entries out in another shape; one entry may be -1 where all sizes are known."""
-    if not isinstance(x, Node):
+    if not is_traced(x):
         return np.reshape(x, shape)
-    target = list((shape,) if isinstance(shape, (int, str)) else shape)
+    target = list((shape,) if isinstance(shape, (int, np.integer, str)) else shape)
     if -1 in target:
         known = [d for d in target if d != -1]
         rest = list(x.shape)
@@ -187,19 +211,21 @@ def reshape(x: Any, shape: Any) -> Any:
         else:
             size = int(np.prod([d for d in rest if isinstance(d, int)], dtype=int))
             target[target.index(-1)] = size // int(np.prod(known, dtype=int)) if known else size
-    return build("reshape", x, params=(check_shape(target, "reshape"),))
+    return call("reshape", x, params=(check_shape(target, "reshape"),))
 
 
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
     """Permute the axes (reverse them if ``axes`` is None)."""
-    if not isinstance(x, Node):
+    if not is_traced(x):
         return np.transpose(x, axes)
     order = range(x.ndim)[::-1] if axes is None else [normal_axis(a, x.ndim) for a in axes]
-    return build("transpose", x, params=(tuple(order),))
+    return call("transpose", x, params=(tuple(order),))
 
 
 def broadcast_to(x: Any, shape: Sequence[Dimension]) -> Any:
     """Repeat ``x`` along new or size-1 axes until it has ``shape``."""
+    if is_tensor(x):
+        return call("broadcast_to", x, params=(check_shape(shape, "broadcast_to"),))
     if not isinstance(x, Node):
         return np.broadcast_to(x, shape)  # type: ignore[arg-type]
     return spread(x, check_shape(shape, "broadcast_to"))
@@ -207,105 +233,128 @@ def broadcast_to(x: Any, shape: Sequence[Dimension]) -> Any:
 
 def concatenate(arrays: Sequence[Any], axis: int = 0) -> Any:
     """Join arrays along an existing axis (whose sizes must be known)."""
-    if not any(isinstance(x, Node) for x in arrays):
+    if not any(is_traced(x) for x in arrays):
         return np.concatenate(arrays, axis=axis)
-    nodes = [constant(x) for x in arrays]
-    if len({x.ndim for x in nodes}) != 1:
-        raise InputError(f"concatenate: numbers of axes {[x.ndim for x in nodes]}", "make them equal")
-    return build("concatenate", *nodes, params=(normal_axis(axis, nodes[0].ndim),))
+    parts = [lift(x) for x in arrays]
+    ndims = {len(shape_at(x)) for x in parts}
+    if len(ndims) != 1:
+        raise InputError(f"concatenate: arrays with {', '.join(map(str, sorted(ndims)))} axes", "make them equal")
+    return call("concatenate", *parts, params=(normal_axis(axis, ndims.pop()),))
 
 
-def einsum(subscripts: str, *operands: Any) -> Any:
-    """Sum of products of entries, as `numpy.einsum`; write the indices out (no ellipsis).
+def einsum(*operands: Any, optimize: Any = False) -> Any:
+    """As `numpy.einsum`, ellipsis, implicit output and lists of axis numbers included; the order of products is ours.
 
     Args:
-        subscripts: For instance "ij,jk->ik"; without "->" the output has the letters that occur once, in order.
-        *operands: One for each term.
+        *operands: Subscripts, such as "ij,jk->ik", and one array for each term.
+        optimize: Ignored.
 
     Returns:
         The contraction.
 
+    Raises:
+        InputError: for subscripts that do not fit the arrays.
+
     """
-    if not any(isinstance(x, Node) for x in operands):
-        return np.einsum(subscripts, *operands)
-    text = subscripts.replace(" ", "")
-    if "." in text:
-        raise UnsupportedError(f"einsum {subscripts!r} with an ellipsis", "write the indices out")
-    if "->" not in text:
-        letters = text.replace(",", "")
-        text += "->" + "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
-    return build("einsum", *operands, params=(text,))
+    if not any(is_traced(x) for x in operands):
+        return np.einsum(*operands, optimize=optimize)
+    text, arrays = _with_text(operands)
+    arrays = [lift(x) for x in arrays]
+    terms, out = _expanded(text, [len(shape_at(x)) for x in arrays])
+    sizes: dict[str, Any] = {}
+    for term, x in zip(terms, arrays, strict=True):
+        for letter, size in zip(term, shape_at(x), strict=True):
+            if sizes.get(letter, 1) == 1:
+                sizes[letter] = size
+    for i, (term, x) in enumerate(zip(terms, arrays, strict=True)):  # axes of size 1 broadcast, as in NumPy
+        shape = shape_at(x)
+        narrow = [a for a, letter in enumerate(term) if shape[a] == 1 and sizes[letter] != 1]
+        if narrow:
+            arrays[i] = reshape(x, tuple([d for a, d in enumerate(shape) if a not in narrow]))
+            terms[i] = "".join(letter for a, letter in enumerate(term) if a not in narrow)
+    return call("einsum", *arrays, params=(",".join(terms) + "->" + out,))
 
 
-def matmul(x: Any, y: Any) -> Any:
-    """Matrix product with NumPy's rules for vectors and stacks of matrices."""
-    if not isinstance(x, Node) and not isinstance(y, Node):
-        return np.matmul(x, y)
-    x, y = constant(x), constant(y)
-    if not x.ndim or not y.ndim:
-        raise InputError(f"@ of shapes {x.shape} and {y.shape}", "use * for a number")
-    left, right = "i" * (x.ndim > 1) + "j", "j" + "k" * (y.ndim > 1)
-    batch_x, batch_y = x.shape[:-2], y.shape[:-2]
-    batch = broadcast(batch_x, batch_y)
-    letters = "abcdefgh"[: len(batch)]
-    if batch_x and batch_x != batch:
-        x = spread(x, (*batch, *x.shape[-2:]))
-    if batch_y and batch_y != batch:
-        y = spread(y, (*batch, *y.shape[-2:]))
-    out = letters + left[:-1] + right[1:]
-    return build("einsum", x, y, params=(f"{letters * bool(batch_x)}{left},{letters * bool(batch_y)}{right}->{out}",))
+def _with_text(operands: Sequence[Any]) -> tuple[str, list[Any]]:
+    if operands and isinstance(operands[0], str):
+        return operands[0].replace(" ", ""), list(operands[1:])
+    arrays, lists = list(operands[: len(operands) // 2 * 2 : 2]), list(operands[1::2])
+
+    def word(axes: Sequence[Any]) -> str:
+        return "".join("..." if a is Ellipsis else string.ascii_letters[a] for a in axes)
+
+    text = ",".join(word(axes) for axes in lists)
+    return text + ("->" + word(operands[-1]) if len(operands) % 2 else ""), arrays
 
 
-def dot(x: Any, y: Any) -> Any:
-    """Inner product of vectors, matrix product of matrices, scaling by a number."""
-    if isinstance(x, Node) or isinstance(y, Node):
-        a, b = constant(x), constant(y)
-        return build("mul", a, b) if not a.ndim or not b.ndim else matmul(a, b)
-    return np.dot(x, y)
+def _expanded(text: str, ndims: Sequence[int]) -> tuple[list[str], str]:
+    """Write ellipses and the output out as letters."""
+    left, arrow, out = text.partition("->")
+    terms = left.split(",")
+    if len(terms) != len(ndims):
+        raise InputError(f"einsum {text!r} names {len(terms)} operands, {len(ndims)} given", "match them")
+    free = [c for c in reversed(string.ascii_letters) if c not in text]
+    hidden = [n - len(t.replace("...", "")) if "..." in t else 0 for t, n in zip(terms, ndims, strict=True)]
+    if builtins.min(hidden, default=0) < 0 or builtins.max(hidden, default=0) > len(free):
+        raise InputError(f"einsum {text!r} for arrays with {list(ndims)} axes", "give one letter an axis")
+    block = "".join(free[: builtins.max(hidden, default=0)])
+    if not arrow:
+        letters = "".join(terms).replace(".", "")
+        out = ("..." if "..." in left else "") + "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
+    written = [t.replace("...", block[len(block) - h :]) for t, h in zip(terms, hidden, strict=True)]
+    for term, n in zip(written, ndims, strict=True):
+        if len(term) != n or "." in term:
+            raise InputError(f"einsum term {term!r} of {text!r} for an array with {n} axes", "give one letter an axis")
+    return written, out.replace("...", block)
 
 
-def outer(x: Any, y: Any) -> Any:
-    """Outer product of two vectors."""
-    if isinstance(x, Node) or isinstance(y, Node):
-        return build("einsum", x, y, params=("i,j->ij",))
-    return np.outer(x, y)
+def matmul(x1: Any, x2: Any) -> Any:
+    """As `numpy.matmul`: the matrix product, with NumPy's rules for vectors and stacks of matrices."""
+    if not is_traced(x1) and not is_traced(x2):
+        return np.matmul(x1, x2)
+    x, y = lift(x1), lift(x2)
+    left_shape, right_shape = shape_at(x), shape_at(y)
+    if not left_shape or not right_shape:
+        raise InputError(f"@ of shapes {show(left_shape)} and {show(right_shape)}", "use * for a number")
+    left, right = "i" * (len(left_shape) > 1) + "j", "j" + "k" * (len(right_shape) > 1)
+    left_batch, right_batch = left_shape[:-2], right_shape[:-2]
+    batch = broadcast(left_batch, right_batch)
+    letters = "abcdefghlmnopqrstuvwxyz"[: len(batch)]
+    if left_batch and left_batch != batch:
+        x = broadcast_to(x, (*batch, *left_shape[-2:]))
+    if right_batch and right_batch != batch:
+        y = broadcast_to(y, (*batch, *right_shape[-2:]))
+    terms = f"{letters * bool(left_batch)}{left},{letters * bool(right_batch)}{right}"
+    return call("einsum", x, y, params=(f"{terms}->{letters}{left[:-1]}{right[1:]}",))
+
+
+def dot(a: Any, b: Any) -> Any:
+    """As `numpy.dot`: a sum over the last axis of ``a`` and the last but one of ``b``; scaling by a number."""
+    if not is_traced(a) and not is_traced(b):
+        return np.dot(a, b)
+    x, y = lift(a), lift(b)
+    left, right = len(shape_at(x)), len(shape_at(y))
+    if not left or not right:
+        return call("mul", x, y)
+    letters = string.ascii_lowercase
+    first = letters[: left - 1] + "z"
+    second = letters[left - 1 : left + right - 2]
+    second = second[:-1] + "z" + second[-1:] if right > 1 else "z"
+    return call("einsum", x, y, params=(f"{first},{second}->{first[:-1]}{second.replace('z', '')}",))
+
+
+def outer(a: Any, b: Any) -> Any:
+    """As `numpy.outer`: all products of an entry of ``a`` with an entry of ``b``, shape (size of a, size of b)."""
+    if not is_traced(a) and not is_traced(b):
+        return np.outer(a, b)
+    return call("einsum", reshape(lift(a), (-1,)), reshape(lift(b), (-1,)), params=("i,j->ij",))
 
 
 def trace_of(x: Any) -> Any:
     """Sum of the diagonal of a matrix."""
-    return build("einsum", x, params=("ii->",)) if isinstance(x, Node) else np.trace(x)
+    return call("einsum", x, params=("ii->",)) if is_traced(x) else np.trace(x)
 
 
 def dimension(size: Dimension) -> Node:
     """Give a dimension as a number in an expression (symbolic ones are known at run time)."""
     return build("dimension", params=(size,)) if isinstance(size, str) else constant(size)
-
-
-def index(x: Node, key: Any) -> Node:
-    """Basic indexing of a node: whole numbers, slices, ``...`` and ``None``.
-
-    Raises:
-        UnsupportedError: for array and mask indices; `pick` and `where` cover the common uses.
-
-    """
-    parts = list(key) if isinstance(key, tuple) else [key]
-    if any(not isinstance(p, (int, np.integer, slice, type(None), type(Ellipsis))) or isinstance(p, bool)
-           for p in parts):  # fmt: skip
-        raise UnsupportedError(
-            f"index {key!r} into {x!r}", "use whole numbers and slices; pick(x, index) takes one entry a row, "
-            "where(mask, x, 0) masks"
-        )  # fmt: skip
-    used = len([p for p in parts if p is not None and p is not Ellipsis])
-    if used > x.ndim:
-        raise InputError(f"{used} indices into {x!r}", f"give at most {x.ndim}")
-    if Ellipsis not in parts:
-        parts.append(Ellipsis)
-    at = parts.index(Ellipsis)
-    parts[at : at + 1] = [slice(None)] * (x.ndim - used)
-    encoded = tuple([(p.start, p.stop, p.step) if isinstance(p, slice) else int(p) for p in parts if p is not None])
-    taken = x if all(p == (None, None, None) for p in encoded) else build("take", x, params=(encoded,))
-    if None not in parts:
-        return taken
-    sizes = iter(taken.shape)
-    target = [1 if p is None else next(sizes) for p in parts if not isinstance(p, (int, np.integer))]
-    return build("reshape", taken, params=(tuple(target),))

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _numbers: dict[tuple[type, Any], Node] = {}
 _interned: weakref.WeakValueDictionary[tuple[Any, ...], Node] = weakref.WeakValueDictionary()
 _table: Mapping[str, Op] = {}
+UFUNC_ROWS: dict[Any, str] = {}
+"""Which row each ufunc of NumPy is; filled by `thalweg.expr.protocol`, which the first ufunc loads."""
 
 
 def table() -> Mapping[str, Op]:
@@ -202,22 +204,67 @@ class Node(_Slots):
         return build("ne", self, other)
 
     def __and__(self, other: Any) -> Node:
-        return build("logical_and", self, other)
+        return _numpy().bitwise_and(self, other)
 
     def __rand__(self, other: Any) -> Node:
-        return build("logical_and", other, self)
+        return _numpy().bitwise_and(other, self)
 
     def __or__(self, other: Any) -> Node:
-        return build("logical_or", self, other)
+        return _numpy().bitwise_or(self, other)
 
     def __ror__(self, other: Any) -> Node:
-        return build("logical_or", other, self)
+        return _numpy().bitwise_or(other, self)
+
+    def __xor__(self, other: Any) -> Node:
+        return _numpy().bitwise_xor(self, other)
+
+    def __rxor__(self, other: Any) -> Node:
+        return _numpy().bitwise_xor(other, self)
 
     def __invert__(self) -> Node:
-        return build("logical_not", self)
+        return _numpy().invert(self)
+
+    def __mod__(self, other: Any) -> Node:
+        return build("mod", self, other)
+
+    def __rmod__(self, other: Any) -> Node:
+        return build("mod", other, self)
+
+    def __floordiv__(self, other: Any) -> Node:
+        return build("floor_divide", self, other)
+
+    def __rfloordiv__(self, other: Any) -> Node:
+        return build("floor_divide", other, self)
+
+    def __divmod__(self, other: Any) -> tuple[Node, Node]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> tuple[Node, Node]:
+        return other // self, other % self
+
+    def __round__(self, digits: int | None = None) -> Node:
+        return _numpy().round(self, digits or 0)
 
     def __getitem__(self, index: Any) -> Node:
-        return _namespace().index(self, index)
+        return _numpy().index(self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> NoReturn:
+        raise UnsupportedError(
+            f"x[...] = value on {self!r}: a node never changes",
+            "build a new array: where(mask, value, x) replaces entries, concatenate joins parts, "
+            "thalweg.numpy.array([...]) collects nodes",
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        """Find NumPy's array methods by name: x.std(axis=0) is std(x, axis=0)."""
+        if name in METHODS:
+            return functools.partial(getattr(_numpy(), name), self)
+        if name in ("sort", "fill", "put", "resize", "partition", "itemset"):
+            raise AttributeError(
+                f"x.{name}() would change a node in place; build a new array with where, concatenate or "
+                f"thalweg.numpy{'.sort' if name == 'sort' else ''}"
+            )
+        raise AttributeError(f"a Node has no attribute {name!r}; thalweg.numpy has the functions of NumPy")
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> Node:
         """Sum over ``axis`` (all axes if None)."""
@@ -238,6 +285,24 @@ class Node(_Slots):
     def reshape(self, *shape: Any) -> Node:
         """Lay the entries out in another shape."""
         return _namespace().reshape(self, shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)
+
+    def transpose(self, *axes: Any) -> Node:
+        """Permute the axes (reverse them if none are given)."""
+        return _namespace().transpose(self, None if axes in ((), (None,)) else axes[0] if len(axes) == 1 else axes)
+
+    def flatten(self) -> Node:
+        """Lay the entries out along one axis."""
+        return _numpy().ravel(self)
+
+    @property
+    def size(self) -> Any:
+        """Number of entries; a node if a dimension is symbolic."""
+        return _namespace().count_along(self, None)
+
+    @property
+    def mT(self) -> Node:
+        """The transpose of each matrix: the last two axes exchanged."""
+        return _numpy().matrix_transpose(self)
 
     def __len__(self) -> int:
         if not self.shape or not isinstance(self.shape[0], int):
@@ -270,10 +335,17 @@ class Node(_Slots):
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise UnsupportedError(
             f"NumPy tried to turn {self!r} into an array; the derivative would be lost",
-            "use operations that Thalweg knows, or read .value of an eager node",
+            "use operations that Thalweg knows, or read .value of an eager node; in place of writing into an array, "
+            "thalweg.numpy.array([...]), concatenate and where build one from nodes",
         )
 
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        return _numpy()
+
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        row = UFUNC_ROWS.get(ufunc)
+        if row is not None and not kwargs and method == "__call__":
+            return build(row, *inputs)
         from thalweg.expr.protocol import call_ufunc
 
         return call_ufunc(ufunc, method, inputs, kwargs)
@@ -290,10 +362,24 @@ class Node(_Slots):
         return call_function(function, args, kwargs)
 
 
+METHODS = frozenset([
+    "all", "any", "argmax", "argmin", "argsort", "astype", "clip", "compress", "conj", "conjugate", "copy", "cumprod",
+    "cumsum", "diagonal", "dot", "nonzero", "prod", "ravel", "repeat", "round", "squeeze", "std", "swapaxes", "take",
+    "trace", "var",
+])  # fmt: skip
+"""Methods of NumPy's arrays that are the function of the same name."""
+
+
 def _namespace() -> Any:
     from thalweg.expr import namespace
 
     return namespace
+
+
+def _numpy() -> Any:
+    from thalweg.expr import numpy_api
+
+    return numpy_api
 
 
 def symbol(name: str, shape: Sequence[Dimension] = (), domain: str | None = None) -> Node:
@@ -319,7 +405,9 @@ def symbol(name: str, shape: Sequence[Dimension] = (), domain: str | None = None
             f"domain {domain!r} of symbol {name!r} is unknown", "use real, count, +-1, class, integer or truth"
         )
     checked = check_shape(shape, f"symbol {name!r}")
-    return _intern("symbol", (), (name, domain), checked, {"class": "i", "integer": "i", "truth": "b"}.get(domain or "", "f"))
+    return _intern(
+        "symbol", (), (name, domain), checked, {"class": "i", "integer": "i", "truth": "b"}.get(domain or "", "f")
+    )
 
 
 def variable(value: Any) -> Node:

@@ -36,7 +36,7 @@ def _advanced(pattern: tuple[Any, ...]) -> list[int]:
     return [i for i, p in enumerate(pattern) if p == ARRAY or isinstance(p, int)]
 
 
-def _moves_to_front(pattern: tuple[Any, ...]) -> bool:
+def moves_to_front(pattern: tuple[Any, ...]) -> bool:
     """Say whether NumPy puts the indexed axes first, because a slice or a new axis stands between index arrays."""
     places = _advanced(pattern)
     return places[-1] - places[0] >= len(places)
@@ -62,7 +62,7 @@ def gather_shape(*arguments: Any) -> Shape:
                 raise InputError(f"slice of the symbolic dimension {size!r}", "take whole symbolic axes only")
             out.append(len(range(*slice(*p).indices(size))))
     block = broadcast(*indices)
-    at = 0 if _moves_to_front(pattern) else _advanced(pattern)[0]
+    at = 0 if moves_to_front(pattern) else _advanced(pattern)[0]
     return (*out[:at], *block, *out[at:])
 
 
@@ -93,7 +93,7 @@ def _batch_gather(node: Node, inputs: Sequence[Node], batched: Sequence[bool]) -
     pattern, distinct = node.params
     _refuse_batched_index(node, batched)
     result = build("gather", *inputs, params=((_WHOLE, *pattern), distinct))
-    if not _moves_to_front(pattern):
+    if not moves_to_front(pattern):
         return result
     block = len(broadcast(*[x.shape for x in inputs[1:]]))  # these axes stand before the leading one
     return build("transpose", result, params=((block, *range(block), *range(block + 1, result.ndim)),))
@@ -104,7 +104,7 @@ def _batch_index_add(node: Node, inputs: Sequence[Node], batched: Sequence[bool]
     _refuse_batched_index(node, batched)
     x, *indices = inputs
     size = x.shape[0]
-    if _moves_to_front(pattern):
+    if moves_to_front(pattern):
         block = len(broadcast(*[x.shape for x in indices]))
         x = build("transpose", x, params=((*range(1, block + 1), 0, *range(block + 1, x.ndim)),))
     return build("index_add", x, *indices, params=((_WHOLE, *pattern), distinct, (size, *shape)))

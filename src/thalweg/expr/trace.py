@@ -10,6 +10,7 @@ import numpy as np
 
 from thalweg.core.errors import InputError, ThalwegError, UnsupportedError
 from thalweg.expr.node import Dimension, Node, constant, evaluate_op, symbol, table
+from thalweg.expr.ops_index import moves_to_front
 from thalweg.expr.shapes import show
 from thalweg.expr.walk import resolve, topological
 
@@ -69,6 +70,12 @@ def run_traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapp
         ) from error
 
 
+_ALONG_ONE_AXIS = frozenset(["logsumexp", "softmax", "cumsum", "argsort", "along", "along_add"])
+_ROW_BY_ROW = frozenset(["sum", "max", "min", "any", "all", "argmax", "argmin", "reshape", "broadcast_to", "pick",
+                         "scatter", "scatter_add", "identity", "cast", "whole"])  # fmt: skip
+"""Operations that keep rows apart wherever their result still has one row for each."""
+
+
 def trace_loss(function: Callable[..., Any], z: Node, y: Node) -> Node:
     """Trace a loss of (prediction, target) and check that it is one: a number a row, from that row, depending on z.
 
@@ -117,15 +124,25 @@ def mixes_rows(order: Sequence[Node], z: Node, y: Node) -> Node | None:
             continue
         tied.add(node)
         leads = bool(node.shape) and node.shape[0] == rows
+        params = node.params
         if node.op == "einsum":
-            terms, out = node.params[0].split("->")
+            terms, out = params[0].split("->")
             row = out[:1]
             names = [t for t, x in zip(terms.split(","), node.inputs, strict=True) if x in tied]
             leads = leads and all(t[:1] == row and t.count(row) == 1 for t in names)
         elif node.op == "transpose":
-            leads = leads and node.params[0][0] == 0
-        elif node.op in ("logsumexp", "softmax"):
-            leads = leads and node.params[0] != 0
+            leads = leads and params[0][0] == 0
+        elif node.op in _ALONG_ONE_AXIS:
+            leads = leads and params[0] != 0
+        elif node.op in ("take", "place"):
+            leads = leads and params[0][0] == (None, None, None)
+        elif node.op in ("gather", "index_add"):
+            whole = params[0][0] == (None, None, None) and not moves_to_front(params[0])
+            leads = leads and whole and not any(x in tied for x in node.inputs[1:])
+        elif node.op == "concatenate":
+            leads = leads and params[0] != 0
+        else:
+            leads = leads and (table()[node.op].elementwise or node.op in _ROW_BY_ROW)
         # A second row axis would pair rows; broadcasting (n,) against (n, k) along the wrong axis shows up here too.
         if not leads or rows in node.shape[1:]:
             return node
