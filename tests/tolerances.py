@@ -146,11 +146,15 @@ def matrices(condition=1.0, dtype=np.float64, size=1):
     """
     return 16 * eps(dtype) * max(1.0, condition) * size
 
+
 # Transforms of functions (tests/expr/test_transforms.py, test_jacobian.py, test_numerical.py, test_primitive.py).
 
 DIFFERENCE_OF_GRADIENTS = 1e-8
 """Absolute. A central difference with step h = 6e-6 of a function whose value and third derivative are below 10: the
 truncation is 10 h^2 / 6 = 6e-11, the rounding 10 u / h = 2e-10, and 50 times that is for the sums inside."""
+
+COMPLEX_STEP = 1e-13
+"""Absolute. A complex step subtracts nothing: what is left is the rounding of 20 operations on numbers up to 20."""
 
 
 # Compiled functions (tests/expr/test_compile.py).
