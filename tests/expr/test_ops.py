@@ -6,13 +6,21 @@ from scipy import special
 
 from thalweg import expr
 from thalweg.expr import evaluate, gradient, jvp, symbol
+from thalweg.expr.namespace import call
 from thalweg.expr.node import build, constant, table
+from thalweg.expr.ops import LINALG
+from thalweg.expr.primitive import PRIMITIVE
 from tolerances import arithmetic, central_difference
 
 RNG = np.random.default_rng(20)
 ANY = RNG.normal(size=(3, 4))
 POSITIVE = np.abs(ANY) + 0.3
+UNIT = 0.9 * np.tanh(ANY)
+ABOVE = POSITIVE + 1.0
 LABELS = np.array([1, 0, 3])
+ROWS, COLUMNS = np.array([2, 0, 2]), np.array([[1], [3]])
+ORDER = np.argsort(ANY, axis=1)
+MASK = ANY > 0.2
 
 # name: (function of one array, an input away from kinks, the value by other means)
 UNARY = {
@@ -64,14 +72,155 @@ UNARY = {
     "pick": (lambda x: expr.pick(x, LABELS), ANY, lambda x: x[np.arange(3), LABELS]),
     "take": (lambda x: x[1:, ::2][:, None], ANY, lambda x: x[1:, ::2][:, None]),
     "concatenate": (lambda x: expr.concatenate([x, x * x], axis=1), ANY, lambda x: np.concatenate([x, x * x], axis=1)),
+    "tan": (np.tan, UNIT, np.tan),
+    "arcsin": (np.arcsin, UNIT, np.arcsin),
+    "arccos": (np.arccos, UNIT, np.arccos),
+    "arcsinh": (np.arcsinh, ANY, np.arcsinh),
+    "arccosh": (np.arccosh, ABOVE, np.arccosh),
+    "arctanh": (np.arctanh, UNIT, np.arctanh),
+    "exp2": (np.exp2, ANY, np.exp2),
+    "log2": (np.log2, POSITIVE, np.log2),
+    "log10": (np.log10, POSITIVE, np.log10),
+    "cbrt": (np.cbrt, POSITIVE, np.cbrt),
+    "erfc": (lambda x: call("erfc", x), ANY, special.erfc),
+    "gammaln": (lambda x: call("gammaln", x), POSITIVE, special.gammaln),
+    "polygamma": (lambda x: call("polygamma", x, params=(1,)), POSITIVE, lambda x: special.polygamma(1, x)),
+    "hypot": (lambda x: np.hypot(x, x[0] * 2.0), POSITIVE, lambda x: np.hypot(x, x[0] * 2.0)),
+    "arctan2": (lambda x: np.arctan2(x, x[:, :1] + 3.0), ANY, lambda x: np.arctan2(x, x[:, :1] + 3.0)),
+    "mod": (lambda x: x % (x[0] * 0.4), POSITIVE, lambda x: x % (x[0] * 0.4)),
+    "floor_divide": (lambda x: x // 0.3 * x, ANY, lambda x: x // 0.3 * x),
+    "floor": (lambda x: np.floor(3 * x) * x, ANY, lambda x: np.floor(3 * x) * x),
+    "ceil": (lambda x: np.ceil(3 * x) * x, ANY, lambda x: np.ceil(3 * x) * x),
+    "rint": (lambda x: np.rint(3 * x) * x, ANY, lambda x: np.rint(3 * x) * x),
+    "trunc": (lambda x: np.trunc(3 * x) * x, ANY, lambda x: np.trunc(3 * x) * x),
+    "gather": (lambda x: x[ROWS, 1:][:, ::-1] ** 2, ANY, lambda x: x[ROWS, 1:][:, ::-1] ** 2),
+    "index_add": (lambda x: np.diag(x[0], 1) @ np.diag(x[1], -1) * 2.0, ANY,
+                  lambda x: np.diag(x[0], 1) @ np.diag(x[1], -1) * 2.0),
+    "along": (lambda x: np.sort(x * x, axis=0), ANY, lambda x: np.sort(x * x, axis=0)),
+    "along_add": (lambda x: call("along_add", x * x, ROWS[:, None] * np.ones((1, 4), int), params=(0, 5, False)), ANY,
+                  lambda x: np.stack([(x * x)[1], np.zeros(4), (x * x)[0] + (x * x)[2], np.zeros(4), np.zeros(4)])),
+    "cumsum": (lambda x: np.cumsum(x * x, axis=1), ANY, lambda x: np.cumsum(x * x, axis=1)),
 }  # fmt: skip
 # Rows met only inside derivatives or conditions, and checked there or in tests of their own.
 ELSEWHERE = {"scatter", "scatter_add", "place", "dimension", "lt", "le", "gt", "ge", "eq", "ne",
-             "logical_and", "logical_or", "logical_not", "identity"}  # fmt: skip
+             "logical_and", "logical_or", "logical_not", "identity", "isnan", "isinf", "isfinite", "signbit", "argsort",
+             "argmax", "argmin", "any", "all", "whole", "cast"}  # fmt: skip
+# Rows with a register of their own.
+REGISTERED = set(LINALG) | set(PRIMITIVE)
 
 
 def test_every_row_of_the_table_is_in_the_register():
-    assert set(table()) == (set(UNARY) - {"mean"}) | ELSEWHERE
+    assert set(table()) - REGISTERED == (set(UNARY) - {"mean"}) | ELSEWHERE
+
+
+@pytest.mark.parametrize("name", sorted(set(table()) - REGISTERED))
+def test_a_row_has_what_its_kind_needs(name):
+    row = table()[name]
+    assert row.name == name
+    assert row.kind in ("f", "i", "b", "promote")
+    if row.transpose is not None:
+        assert row.jvp is not None, "a linear row has a derivative"
+        assert row.elementwise or row.batch is not None, "a linear row carries many directions at once"
+    if row.jvp is not None:
+        assert row.vjp is not None, "a row with a derivative has the direct reverse rule"
+        assert row.kind != "b"
+    else:
+        assert row.vjp is None
+
+
+def _scalarized(function, weights):
+    return lambda x: expr.sum(function(x) * weights)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", UNARY)
+def test_direct_rules_agree_with_transposed_linear_graphs(name, dtype):
+    function, point, reference = UNARY[name]
+    point = point.astype(dtype)
+    weights = np.random.default_rng(7).normal(size=np.shape(reference(point))).astype(dtype)
+    of_weights = _scalarized(function, weights)
+    x = symbol("x", point.shape)
+    transposed = evaluate(gradient(of_weights(x), x), {x: point})
+    direct = expr.grad(of_weights)(point)
+    scale = 1 + np.abs(transposed).max()
+    assert direct.dtype == dtype
+    np.testing.assert_allclose(direct, transposed, atol=scale * arithmetic(dtype, 40))
+    if name in ("pick", "sign"):
+        return
+    directions = np.random.default_rng(8).normal(size=point.shape).astype(dtype)
+    lazy = evaluate(gradient(expr.sum(gradient(of_weights(x), x) * directions), x), {x: point})
+    eager = expr.grad(lambda v: expr.sum(expr.grad(of_weights)(v) * directions))(point)
+    np.testing.assert_allclose(eager, lazy, atol=(1 + np.abs(lazy).max()) * arithmetic(dtype, 200))
+
+
+def test_a_cast_keeps_the_precision_of_each_side():
+    single = ANY.astype(np.float32)
+    for point, dtype in ((single, np.float64), (ANY, np.float32)):
+        value, slope = expr.value_and_grad(lambda x, dtype=dtype: expr.sum((x * x).astype(dtype)))(point)
+        assert value.dtype == dtype
+        assert slope.dtype == point.dtype
+        np.testing.assert_allclose(slope, 2 * point, rtol=arithmetic(np.float32, 2))
+    x = symbol("x", ANY.shape)
+    wide, narrow = expr.lower([x.astype(np.float64) * 2.0, (x * 2.0).astype(np.float32) + 1.0], [x])(ANY)
+    assert (wide.dtype, narrow.dtype) == (np.float64, np.float32)
+    assert ((x > 0).astype(float) * 2.0).kind == "f"
+    np.testing.assert_array_equal(evaluate((x * 3).astype(int), {x: ANY}), (ANY * 3).astype(int))
+
+
+def _batch_case(name):
+    """Give a linear row on eager inputs: its node, and which inputs may be directions."""
+    index = [constant(ROWS), constant(COLUMNS)]
+    x, block, v = (expr.variable(a) for a in (ANY, ANY[None] * np.ones((2, 1, 1)), ANY[:, 0].copy()))
+    whole, array = (None, None, None), ()
+    cases = {
+        "sum": [("sum", (x,), ((1,), True)), ("sum", (x,), ((0, 1), False))],
+        "reshape": [("reshape", (x,), ((2, 6),))],
+        "transpose": [("transpose", (block,), ((2, 0, 1),))],
+        "broadcast_to": [("broadcast_to", (expr.variable(ANY[:, :1].copy()),), ((2, 3, 4),))],
+        "einsum": [("einsum", (x, expr.variable(ANY.T.copy())), ("ij,jk->ik",))],
+        "pick": [("pick", (x, constant(LABELS)), ())],
+        "scatter": [("scatter", (v, constant(LABELS)), (5,))],
+        "scatter_add": [("scatter_add", (x, v, constant(LABELS)), ())],
+        "take": [("take", (x,), (((0, 2, None), 1),))],
+        "place": [("place", (expr.variable(ANY[0, :2].copy()),), (((0, 2, None), 1), (3, 4)))],
+        "concatenate": [("concatenate", (x, expr.variable(ANY * 2.0)), (1,))],
+        "gather": [
+            ("gather", (block, index[0]), ((whole, array, whole), False)),
+            ("gather", (block, constant(np.array([0, 1, 1])), index[0]), ((array, whole, array), False)),
+            ("gather", (block, index[0], index[1]), ((None, whole, array, array), False)),
+        ],
+        "index_add": [
+            ("index_add", (v, index[0]), ((array,), False, (4,))),
+            ("index_add", (expr.variable(ANY.copy()), constant(np.array([0, 1, 1])), index[0]),
+             ((array, whole, array), False, (2, 4, 5))),
+        ],
+        "along": [("along", (x, constant(ORDER)), (1, True))],
+        "along_add": [("along_add", (x, constant(ORDER)), (1, 4, True)),
+                      ("along_add", (x, constant(ORDER)), (1, 6, False))],
+        "cumsum": [("cumsum", (x,), (1, True))],
+        "cast": [("cast", (x,), (32,))],
+        "identity": [("identity", (x,), (0,))],
+    }  # fmt: skip
+    return cases[name]
+
+
+@pytest.mark.parametrize(
+    "name", sorted(n for n, row in table().items() if row.batch is not None and n not in REGISTERED)
+)
+def test_a_batch_rule_is_the_row_slice_by_slice(name):
+    for op, inputs, params in _batch_case(name):
+        node = build(op, *inputs, params=params)
+        floating = [i for i, x in enumerate(inputs) if x.kind == "f"]
+        for chosen in range(1, 2 ** len(floating)):
+            batched = [i in floating and bool(chosen >> floating.index(i) & 1) for i in range(len(inputs))]
+            stacks = [np.stack([x.value, x.value**2, -x.value]) if b else x.value
+                      for x, b in zip(inputs, batched, strict=True)]  # fmt: skip
+            lifted = [expr.variable(s) if x.kind == "f" else constant(s) for x, s in zip(inputs, stacks, strict=True)]
+            whole = table()[op].batch(node, lifted, batched).value
+            for k in range(3):
+                slices = [expr.variable(s[k] if b else s) if x.kind == "f" else x
+                          for x, s, b in zip(inputs, stacks, batched, strict=True)]  # fmt: skip
+                np.testing.assert_array_equal(whole[k], build(op, *slices, params=params).value)
 
 
 @pytest.mark.parametrize("name", UNARY)
