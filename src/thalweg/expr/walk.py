@@ -16,17 +16,20 @@ def topological(outputs: Iterable[Node], stop: Container[Node] = ()) -> list[Nod
     """
     order: list[Node] = []
     seen: set[Node] = set()
-    stack: list[tuple[Node, bool]] = [(node, False) for node in reversed(list(outputs))]
+    stack: list[Node | None] = []
+    stack += [*outputs][::-1]
     while stack:
-        node, ready = stack.pop()
-        if ready:
-            order.append(node)
+        node = stack.pop()
+        if node is None:  # what stands below it has had all of its inputs listed
+            order.append(stack.pop())  # type: ignore[arg-type]
         elif node not in seen:
             seen.add(node)
-            stack.append((node, True))
-            if node in stop:
+            inputs = node.inputs
+            if not inputs or node in stop:
+                order.append(node)
                 continue
-            stack.extend((x, False) for x in reversed(node.inputs) if x not in seen)
+            stack += (node, None)
+            stack += inputs[::-1]
     return order
 
 
@@ -34,8 +37,10 @@ def dependents(order: Sequence[Node], sources: Iterable[Node]) -> set[Node]:
     """Among ``order`` (topological), the nodes that depend on one of ``sources``, the sources included."""
     found = set(sources)
     for node in order:
-        if any(x in found for x in node.inputs):
-            found.add(node)
+        for x in node.inputs:
+            if x in found:
+                found.add(node)
+                break
     return found
 
 
