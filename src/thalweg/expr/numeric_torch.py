@@ -74,17 +74,20 @@ def evaluate(op: Op, values: Sequence[Any], params: tuple[Any, ...]) -> Any:
 def _function(spelling: str, inputs: int, params: int) -> Callable[..., Any]:
     """Make the function that a spelling stands for."""
     if "{" not in spelling:
-        return operator.attrgetter(spelling)(torch)  # type: ignore[no-any-return]
+        function: Callable[..., Any] = operator.attrgetter(spelling)(torch)
+        return function
     names = tuple([f"v{i}" for i in range(inputs)] + [f"p{i}" for i in range(params)])
-    return _compiled(spelling.format(*names), names)
+    several = {"inputs": ", ".join(names[:inputs]), "params": ", ".join(names[inputs:])}
+    return _compiled(spelling.format(*names, **several), names)
 
 
 @lru_cache(maxsize=4096)
 def _compiled(text: str, names: tuple[str, ...]) -> Callable[..., Any]:
     scope: dict[str, Any] = {"torch": torch}
-    for module in re.findall(r"\b(numeric_torch\w*)\.", text):
+    for module in re.findall(r"\b(numeric\w*)\.", text):
         scope[module] = importlib.import_module(f"thalweg.expr.{module}")
-    return eval(f"lambda {', '.join(names)}: {text}", scope)  # type: ignore[no-any-return]
+    made: Callable[..., Any] = eval(f"lambda {', '.join(names)}: {text}", scope)
+    return made
 
 
 def of_numbers(name: str, *arguments: Any) -> Any:
@@ -167,9 +170,7 @@ def tensors(*values: Any) -> list[Tensor]:
     common = functools.reduce(torch.promote_types, dtypes) if dtypes else torch.get_default_dtype()
     floating = common if common.is_floating_point else torch.get_default_dtype()
     return [
-        v
-        if isinstance(v, Tensor)
-        else torch.tensor(v, dtype=floating if isinstance(v, float) else None, device=device)
+        v if isinstance(v, Tensor) else torch.tensor(v, dtype=floating if isinstance(v, float) else None, device=device)
         for v in values
     ]
 
