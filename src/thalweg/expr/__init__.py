@@ -1,6 +1,7 @@
 """Expressions and their derivatives: one graph, eager and lazy, forward and reverse, bounded and lowered."""
 
 from thalweg.expr.bounds import DerivativeBounds, derivative_bounds
+from thalweg.expr.checking import check_derivatives, compare_derivatives
 from thalweg.expr.contract import Order, explain_order, reorder
 from thalweg.expr.cost import Cost, cost
 from thalweg.expr.curvature import curvature
@@ -64,6 +65,8 @@ from thalweg.expr.namespace import (
     where,
 )
 from thalweg.expr.node import Node, Op, constant, symbol, variable
+from thalweg.expr.numerical import numerical_derivative, numerical_gradient
+from thalweg.expr.primitive import primitive
 from thalweg.expr.simplify import simplify, simplify_all
 from thalweg.expr.sums import join_products
 from thalweg.expr.trace import evaluate, trace, trace_loss
@@ -83,6 +86,8 @@ __all__ = [
     "add",
     "arctan",
     "broadcast_to",
+    "check_derivatives",
+    "compare_derivatives",
     "concatenate",
     "constant",
     "cos",
@@ -133,11 +138,14 @@ __all__ = [
     "mul",
     "neg",
     "not_equal",
+    "numerical_derivative",
+    "numerical_gradient",
     "outer",
     "pick",
     "pow",
     "relu",
     "reorder",
+    "primitive",
     "reshape",
     "sigmoid",
     "sign",
