@@ -161,8 +161,9 @@ def test_a_cast_keeps_the_precision_of_each_side():
         assert slope.dtype == point.dtype
         np.testing.assert_allclose(slope, 2 * point, rtol=arithmetic(np.float32, 2))
     x = symbol("x", ANY.shape)
-    wide, narrow = expr.lower([x.astype(np.float64) * 2.0, (x * 2.0).astype(np.float32) + 1.0], [x])(ANY)
-    assert (wide.dtype, narrow.dtype) == (np.float64, np.float32)
+    narrow = (x * 2.0).astype(np.float32)
+    for node, dtype in ((narrow + 1.0, np.float32), (narrow + 3.0 * x, np.float64), (np.sin(narrow) + x, np.float64)):
+        assert expr.lower(node, [x])(ANY).dtype == dtype
     assert ((x > 0).astype(float) * 2.0).kind == "f"
     np.testing.assert_array_equal(evaluate((x * 3).astype(int), {x: ANY}), (ANY * 3).astype(int))
 

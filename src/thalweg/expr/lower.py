@@ -25,8 +25,8 @@ from thalweg.expr.shapes import show
 from thalweg.expr.walk import dependents, has_symbolic, topological
 
 _FRESH = (
-    "sum max min prod logsumexp softmax einsum pick scatter scatter_add place concatenate eye sort argsort cumsum "
-    "cumprod gather inv solve cholesky"
+    "sum max min prod logsumexp softmax einsum pick scatter scatter_add place concatenate eye argsort cumsum "
+    "gather index_add along along_add cast whole inv solve cholesky"
 )
 _OWNING = frozenset(_FRESH.split())
 """Rows that give an array of their own, beside the elementwise ones; any other may give a view of an input."""
@@ -399,6 +399,8 @@ class _Writer:
             self.numbers.add(node)
             return
         self.precision[node] = frozenset().union(*[self.precision[x] for x in node.inputs])
+        if node.op == "cast":
+            self.precision[node] = frozenset([variable])
         strong = any(x in self.strong for x in node.inputs)
         weak = node.kind == "f" and bool(node.shape) and not strong
         if weak and self.dialect.name == "torch":
