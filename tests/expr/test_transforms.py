@@ -511,3 +511,21 @@ def test_lazily_the_transforms_give_expressions():
     close(evaluate(elementwise_grad(np.sin)(x), at), np.cos(X))
     n = symbol("m", ("n",))
     close(evaluate(grad(lambda z: np.sum(z**3))(n), {n: X}), 3 * X**2)
+
+
+@pytest.mark.parametrize(
+    ("derivative", "factor"),
+    [(lambda f: grad(f)(0.5), 1.0), (lambda f: jvp(f, (0.5,), (1.0,))[1], 1.0), (lambda f: hvp(f)(0.5, 1.0), 2.0),
+     (lambda f: jvp(grad(f), (0.5,), (1.0,))[1], 2.0)],
+    ids=["reverse", "forward", "second order", "forward over reverse"],
+)  # fmt: skip
+def test_chains_of_any_length(derivative, factor):
+    """Walks are loops: a chain far beyond Python's recursion limit. x + x/k, k times, multiplies by (1 + 1/k)^k."""
+    length = 5000
+
+    def f(x):
+        for _ in range(length):
+            x = x + x / length
+        return x * x  # x^2 times the factor's square: slope 2 x at 0.5, second derivative 2
+
+    close(derivative(f), factor * (1 + 1 / length) ** (2 * length), operations=2 * length)
