@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         abs,
         check_derivatives,
         compare_derivatives,
+        compile,
         elementwise_grad,
         exp,
         grad,
@@ -53,6 +54,7 @@ _HOMES = {
         "abs",
         "check_derivatives",
         "compare_derivatives",
+        "compile",
         "elementwise_grad",
         "exp",
         "grad",
@@ -92,6 +94,8 @@ __all__ = sorted(_HOME_OF)
 
 def __getattr__(name: str) -> Any:
     """Load a public name from its room on first use."""
+    if name == "numpy":
+        return import_module("thalweg.numpy")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'thalweg' has no attribute {name!r}")
     value = getattr(import_module(_HOME_OF[name]), name)
@@ -101,4 +105,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """Public names, loaded or not."""
-    return sorted({*globals(), *_HOME_OF})
+    return sorted({*globals(), *_HOME_OF, "numpy"})

@@ -2,6 +2,7 @@
 
 from thalweg.expr.bounds import DerivativeBounds, derivative_bounds
 from thalweg.expr.checking import check_derivatives, compare_derivatives
+from thalweg.expr.compiled import Compiled, compile
 from thalweg.expr.contract import Order, explain_order, reorder
 from thalweg.expr.cost import Cost, cost
 from thalweg.expr.curvature import curvature
@@ -73,6 +74,7 @@ from thalweg.expr.trace import evaluate, trace, trace_loss
 from thalweg.expr.transforms import elementwise_grad, grad, make_jvp, make_vjp, value_and_grad
 
 __all__ = [
+    "Compiled",
     "Cost",
     "DerivativeBounds",
     "curvature",
@@ -88,6 +90,7 @@ __all__ = [
     "broadcast_to",
     "check_derivatives",
     "compare_derivatives",
+    "compile",
     "concatenate",
     "constant",
     "cos",
