@@ -529,3 +529,33 @@ def test_chains_of_any_length(derivative, factor):
         return x * x  # x^2 times the factor's square: slope 2 x at 0.5, second derivative 2
 
     close(derivative(f), factor * (1 + 1 / length) ** (2 * length), operations=2 * length)
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_updates_of_one_weight_are_joined_into_one_product(left, monkeypatch):
+    rng = np.random.default_rng(3)
+    W = rng.normal(size=(80, 80)) / 9.0
+    states = rng.normal(size=(4, 80)) if not left else rng.normal(size=(80, 4))
+    sizes = []
+    from thalweg.expr import numeric
+
+    contract = numeric.contract
+
+    def spy(subscripts, *operands):
+        result = contract(subscripts, *operands)
+        sizes.append(np.size(result))
+        return result
+
+    def f(W, h=states):
+        for _ in range(5):
+            h = np.tanh(W @ h if left else h @ W)
+        return np.sum(h * h) + np.sum(W[0])
+
+    leaf = torch.tensor(W, requires_grad=True)
+    h = torch.tensor(states)
+    for _ in range(5):
+        h = torch.tanh(leaf @ h if left else h @ leaf)
+    ((h * h).sum() + leaf[0].sum()).backward()
+    monkeypatch.setattr(numeric, "contract", spy)
+    np.testing.assert_allclose(grad(f)(W), leaf.grad.numpy(), rtol=1e-12, atol=1e-14)
+    assert sizes.count(W.size) == 1

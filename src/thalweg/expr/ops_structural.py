@@ -177,7 +177,7 @@ def _concatenate_transpose(cotangent: Node, node: Node, index: int) -> Node:
 
 
 @lru_cache(maxsize=4096)
-def _pulled_subscripts(subscripts: str, index: int) -> str:
+def pulled_subscripts(subscripts: str, index: int) -> str:
     """Give the einsum of (cotangent, the other operands) that is operand ``index``'s cotangent, or "" if none is."""
     terms, out = split_subscripts(subscripts)
     others = terms[:index] + terms[index + 1 :]
@@ -189,7 +189,7 @@ def _pulled_subscripts(subscripts: str, index: int) -> str:
 
 def _einsum_vjp(g: Any, i: int, y: Any, *arguments: Any) -> Any:
     *operands, subscripts = arguments
-    pulled = _pulled_subscripts(subscripts, i)
+    pulled = pulled_subscripts(subscripts, i)
     if pulled:
         return call("einsum", g, *operands[:i], *operands[i + 1 :], params=(pulled,))
     # A lone or repeated index: the operand's cotangent needs spreading, or a delta.

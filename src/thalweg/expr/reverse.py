@@ -16,10 +16,15 @@ from typing import Any
 import numpy as np
 
 from thalweg.core.errors import UnsupportedError
+from thalweg.expr import numeric
 from thalweg.expr.node import Node, constant, is_filler, table
 from thalweg.expr.ops_elementwise import accumulate, push
+from thalweg.expr.ops_structural import pulled_subscripts
 from thalweg.expr.rows import Op, is_tensor, shape_of
-from thalweg.expr.shapes import spread, unbroadcast
+from thalweg.expr.shapes import split_subscripts, spread, unbroadcast
+
+LARGE = 4096
+"""Entries from which on a cotangent is worth waiting for."""
 
 _MASKS = frozenset(["where", "relu", "maximum", "minimum"])
 _serial = attrgetter("serial")
@@ -41,8 +46,11 @@ def pull_back(output: Node, cotangent: Any, sources: Sequence[Node]) -> list[Any
     rows = table()
     gathered: dict[Node, Any] = {output: cotangent}
     masked = False  # whether a rule has set entries of a cotangent to an exact zero
+    waiting: dict[Node, dict[str, list[tuple[Any, Any]]]] = {}  # low-rank updates of large cotangents, see `_waits`
     summed: set[Node] = set()  # nodes whose cotangent this walk allocated as a sum, and may add to in place
     for node in _between(output):
+        if node in waiting:
+            _gather(gathered, summed, node, _joined(waiting.pop(node)))
         g = gathered.get(node)
         inputs = node.inputs
         if g is None or not inputs:
@@ -61,6 +69,8 @@ def pull_back(output: Node, cotangent: Any, sources: Sequence[Node]) -> list[Any
         values = [x.value if x.value is not None else _filled(x, y) for x in inputs]
         for i, x in enumerate(inputs):
             if x.op == "constant" or x.value is None:  # a number, or one laid out over a shape
+                continue
+            if node.op == "einsum" and _waits(waiting, x, g, i, values, node.params[0]):
                 continue
             c = rule(g, i, y, *values, *node.params)
             if c is None:
@@ -86,6 +96,45 @@ def pull_back(output: Node, cotangent: Any, sources: Sequence[Node]) -> list[Any
             taken.add(id(g))
         result.append(g)
     return result
+
+
+def _waits(waiting: dict[Node, Any], x: Node, g: Any, i: int, values: Sequence[Any], subscripts: str) -> bool:
+    """Keep the factors of a product that is larger than both, in the hope of more of its kind.
+
+    A weight used in k steps receives k updates of low rank, each as large as the weight; their factors laid end to end
+    make one product.
+    """
+    v = values[i]
+    if v.__class__ is not np.ndarray or v.size < LARGE or len(values) != 2 or g.__class__ is not np.ndarray:
+        return False
+    other = values[1 - i]
+    pulled = pulled_subscripts(subscripts, i)
+    if other.__class__ is not np.ndarray or v.size <= g.size + other.size or g.dtype != other.dtype or not pulled:
+        return False
+    waiting.setdefault(x, {}).setdefault(pulled, []).append((g, other))
+    return True
+
+
+def _joined(products: dict[str, list[tuple[Any, Any]]]) -> Any:
+    """Compute the products that waited, those of one kind together."""
+    total = None
+    for subscripts, pairs in products.items():
+        (left, right), out = split_subscripts(subscripts)
+        inner = next((c for c in left if c in right and c not in out), "")
+        kinds: dict[Any, list[tuple[Any, Any]]] = {}
+        for k, (a, b) in enumerate(pairs):
+            free = [
+                tuple([d for d, c in zip(x.shape, t, strict=True) if c != inner]) for x, t in ((a, left), (b, right))
+            ]
+            kinds.setdefault((*free, a.dtype) if inner else k, []).append((a, b))
+        for alike in kinds.values():
+            a, b = alike[0]
+            if len(alike) > 1:
+                first, second = zip(*alike, strict=True)
+                a, b = np.concatenate(first, left.index(inner)), np.concatenate(second, right.index(inner))
+            c = numeric.contract(subscripts, a, b)
+            total = c if total is None else total + c
+    return total
 
 
 def pull_back_nodes(output: Node, cotangent: Node, sources: Sequence[Node]) -> list[Node | None]:
