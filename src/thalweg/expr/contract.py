@@ -18,6 +18,7 @@ from thalweg.expr.flops import NOMINAL
 from thalweg.expr.namespace import dimension
 from thalweg.expr.node import Node, build, constant, is_constant
 from thalweg.expr.products import canonical
+from thalweg.expr.rewriting import is_identity
 from thalweg.expr.rows import NUMBERS, Dimension, Shape
 from thalweg.expr.walk import resolve, topological
 
@@ -223,7 +224,7 @@ def _contract_deltas(product: _Product) -> bool:
 
     kept = []
     for x, labels in product.factors:
-        if x.op == "eye" and x.value is None:
+        if is_identity(x):
             a, b = current(labels[0]), current(labels[1])
             if a == b:
                 continue
