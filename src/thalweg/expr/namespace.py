@@ -112,6 +112,18 @@ def shape_at(x: Any) -> Shape:
     return x.shape if x.__class__ is Node else shape_of(x)
 
 
+def in_precision_of(array: Any, *like: Any) -> Any:
+    """Give a plain array in the precision (and library) of the first value among ``like`` that has one."""
+    for x in like:
+        value = x.value if x.__class__ is Node else x
+        if is_tensor(value):
+            return value.new_tensor(array)
+        dtype = getattr(value, "dtype", None)
+        if dtype is not None and dtype.kind == "f":
+            return np.asarray(array).astype(dtype)
+    return array
+
+
 def every_axis(x: Any, axis: Axis) -> tuple[int, ...]:
     """Give the axes that ``axis`` names: nonnegative, in order, all of them for None."""
     if axis is None:

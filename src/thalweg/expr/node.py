@@ -431,7 +431,7 @@ def variable(value: Any) -> Node:
     if is_tensor(value):
         value = _real_tensor(value)
     elif value.__class__ is not float:
-        value = np.asarray(value)
+        value = plain_array(value)
         if value.dtype.kind not in "fiub":
             raise InputError(f"variable of dtype {value.dtype}", "give real numbers")
     return _eager("variable", (), (), value)
@@ -448,7 +448,7 @@ def constant(value: Any) -> Node:
     if is_tensor(value):
         return _eager("constant", (), (), _real_tensor(value))
     if not isinstance(value, (bool, int, float)):
-        value = np.asarray(value)
+        value = plain_array(value)
         if value.dtype.kind not in "fiub":
             raise InputError(
                 f"{type(value).__name__} of dtype {value.dtype} is not a real number or array",
@@ -571,7 +571,9 @@ def _ready(op: Op, nodes: Sequence[Node], params: tuple[Any, ...]) -> bool:
                 return False
             fillers = True
     if fillers:
-        return any(x.op != "constant" and x.value is not None for x in nodes) and not has_symbolic(params)
+        # A variable, or an array of floating numbers, has the precision that the number takes.
+        strong = [x.op != "constant" or x.kind == "f" and bool(x.shape) for x in nodes if x.value is not None]
+        return any(strong) and not has_symbolic(params)
     return not (op.sized and has_symbolic(params))
 
 

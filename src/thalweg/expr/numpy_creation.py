@@ -8,7 +8,7 @@ import numpy as np
 
 from thalweg.core.errors import UnsupportedError
 from thalweg.expr import namespace
-from thalweg.expr.namespace import call, is_traced, lift, shape_at
+from thalweg.expr.namespace import call, in_precision_of, is_traced, lift, shape_at
 from thalweg.expr.node import Node, constant
 from thalweg.expr.numpy_named import holds_traced, numpy_function
 from thalweg.expr.numpy_shapes import stack
@@ -151,13 +151,7 @@ def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True) -> Any
     parts = max(num - 1 if endpoint else num, 1)
     width = call("sub", stop, start)
     shape = (num, *[1] * len(shape_at(width)))
-    share = (np.arange(num) / parts).reshape(shape)
-    value = width.value if isinstance(width, Node) else width
-    dtype = getattr(value, "dtype", None)
-    if is_tensor(value):
-        share = value.new_tensor(share)
-    elif dtype is not None and dtype.kind == "f":
-        share = share.astype(dtype)
+    share = in_precision_of((np.arange(num) / parts).reshape(shape), width)
     return call("add", start, call("mul", share, width))
 
 

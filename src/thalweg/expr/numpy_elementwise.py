@@ -9,7 +9,7 @@ from typing import Any
 
 from thalweg.core.errors import InputError, UnsupportedError
 from thalweg.expr import namespace
-from thalweg.expr.namespace import call, is_traced, lift
+from thalweg.expr.namespace import call, in_precision_of, is_traced, lift
 from thalweg.expr.node import Node
 from thalweg.expr.numpy_named import numpy_function, ufunc
 from thalweg.expr.rows import kind_of
@@ -141,7 +141,7 @@ def modf(x: Any) -> Any:
 @numpy_function
 def ldexp(x1: Any, x2: Any) -> Any:
     """As `numpy.ldexp`: x1 * 2 ** x2."""
-    return multiply(x1, power(2.0, x2))
+    return multiply(x1, in_precision_of(power(2.0, x2), x1) if not is_traced(x2) else power(2.0, x2))
 
 
 @numpy_function

@@ -12,7 +12,7 @@ import numpy as np
 from thalweg.core.errors import InputError, UnsupportedError
 from thalweg.expr import namespace
 from thalweg.expr.namespace import Axis, call, count_along, every_axis, lift, shape_at
-from thalweg.expr.numpy_elementwise import isclose, isnan, logical_or, square, where
+from thalweg.expr.numpy_elementwise import isclose, isnan, logical_not, logical_or, square, where
 from thalweg.expr.numpy_indexing import index, sort
 from thalweg.expr.numpy_named import numpy_function
 from thalweg.expr.numpy_shapes import concatenate, moveaxis, ravel, stack
@@ -22,7 +22,8 @@ sum = numpy_function(namespace.sum)
 mean = numpy_function(namespace.mean)
 max = numpy_function(namespace.max)
 min = numpy_function(namespace.min)
-amax, amin = max, min
+amax = max
+amin = min
 
 
 @numpy_function
@@ -248,7 +249,7 @@ def nansum(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 @numpy_function
 def nanmean(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """As `numpy.nanmean`: the mean of the entries that are not nan."""
-    count = namespace.sum(where(isnan(a), 0.0, 1.0), axis, keepdims)
+    count = namespace.sum(call("indicator", logical_not(isnan(a)), a), axis, keepdims)
     return call("div", nansum(a, axis, keepdims=keepdims), count)
 
 
