@@ -255,3 +255,18 @@ def test_nothing_outlives_the_compiled_function():
     gc.collect()
     assert watch() is None
     assert transforms._state.depth == 0 if hasattr(transforms, "_state") else True
+
+
+def test_a_large_matrix_is_turned_once_for_many_thin_products():
+    W = rng.normal(size=(256, 256)) / 16.0
+    h = rng.normal(size=(4, 256))
+
+    def f(W, h):
+        for _ in range(8):
+            h = h @ W.T + 1.0
+        return h
+
+    compiled = compile(f)
+    np.testing.assert_allclose(compiled(W, h), f(W, h), **COMPILED)
+    assert compiled.source().count("ascontiguousarray(W.T)") == 1
+    assert "W.T)" not in compiled.source().replace("ascontiguousarray(W.T)", "")
