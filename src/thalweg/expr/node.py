@@ -55,6 +55,16 @@ def _forget(entry: _Entry) -> None:
         del _interned[entry.key]
 
 
+class _Keyed:
+    """The nodes whose digest is known: none below them is visited again, or keys of a chain would take its square."""
+
+    def __contains__(self, node: object) -> bool:
+        return isinstance(node, Node) and node._key is not None
+
+
+_keyed = _Keyed()
+
+
 class _Slots:
     """The storage of a node, open while it is built and closed by becoming a `Node` (setting slots is then refused)."""
 
@@ -135,7 +145,7 @@ class Node(_Slots):
     def key(self) -> str:
         """A digest of the structure: equal for equal expressions, in this process and in any other."""
         if self._key is None:
-            for node in topological([self]):
+            for node in topological([self], stop=_keyed):
                 if node._key is None:
                     object.__setattr__(node, "_key", _digest(node))
         return str(self._key)
