@@ -28,7 +28,7 @@ _MATH = re.compile(r"(?<![\w.])math_(\w+)\(")
 _CHAIN = re.compile(r"(?<![\w.])(chain_[0-9a-f]{32})\(")
 _OWN_MODULE = re.compile(r"(?<![\w.])(numeric\w*)\.")
 _TAKEN = re.compile(
-    r"(t\d+|.*_turned|.*_careful|chain_.*|math_.*|c_[0-9a-f]+|dim_.*|numeric.*|residuals|dtype|device|torch|jax|jnp|numpy|np)_*"
+    r"(t\d+|.*_turned|chain_.*|math_.*|c_[0-9a-f]+|dim_.*|numeric.*|residuals|dtype|device|torch|jax|jnp|numpy|np)_*"
 )
 
 
