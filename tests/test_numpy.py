@@ -255,6 +255,14 @@ def test_index_arrays_may_be_expressions():
     np.testing.assert_array_equal(slope, 2 * np.bincount(places, minlength=3)[:, None] * np.ones((1, 4)))
 
 
+def test_truth_values_are_counted():
+    x = symbol("x", ("n",))
+    for node in (np.sum(x > 0), np.sum(np.cumsum(x > 0))):
+        assert node.kind == "i"
+    assert evaluate(np.sum(x > 0), {x: V}) == np.sum(V > 0)
+    assert np.mean(variable(V) > 0).value == np.mean(V > 0)
+
+
 def test_arrays_collect_nodes():
     def rotation(angle):
         return tnp.array([[tnp.cos(angle), -tnp.sin(angle)], [tnp.sin(angle), tnp.cos(angle)]])

@@ -139,8 +139,13 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Sum over ``axis`` (all axes if None)."""
     if is_traced(x):
         axes = every_axis(x, axis)
-        return call("sum", x, params=(axes, bool(keepdims))) if axes else x
+        return call("sum", counted(x), params=(axes, bool(keepdims))) if axes else x
     return np.sum(x, axis=axis, keepdims=keepdims)
+
+
+def counted(x: Any) -> Any:
+    """Turn lazy truth values into 0 and 1, as NumPy does before it adds them up; leave anything else."""
+    return build("where", x, 1, 0) if x.__class__ is Node and x.value is None and x.kind == "b" else x
 
 
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:

@@ -79,13 +79,19 @@ def ufunc(name: str, row: str) -> Callable[..., Any]:
     reference = getattr(np, name)
 
     def function(*inputs: Any, **kwargs: Any) -> Any:
+        tensors = False
         for x in inputs:
-            if x.__class__ is Node:
+            kind = x.__class__
+            if kind is Node:
                 if kwargs:
                     raise UnsupportedError(f"np.{name} with {', '.join(kwargs)} on a node", "use the plain form")
                 return build(row, *inputs)
-        if any(is_tensor(x) for x in inputs):
-            return call(row, *inputs, **kwargs)
+            if kind not in NATIVE and is_tensor(x):
+                tensors = True
+        if tensors and not kwargs:
+            return call(row, *inputs)
+        if tensors:
+            raise UnsupportedError(f"np.{name} with {', '.join(kwargs)} on a tensor", "use the plain form")
         return reference(*inputs, **kwargs)
 
     function.__name__ = function.__qualname__ = name

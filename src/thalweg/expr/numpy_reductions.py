@@ -137,7 +137,7 @@ def cumsum(a: Any, axis: int | None = None) -> Any:
     """As `numpy.cumsum`: running sums along an axis, of the flattened array if it is None."""
     if axis is None:
         a, axis = ravel(a), 0
-    return call("cumsum", a, params=(normal_axis(axis, len(shape_at(a))), False))
+    return call("cumsum", namespace.counted(a), params=(normal_axis(axis, len(shape_at(a))), False))
 
 
 @numpy_function
