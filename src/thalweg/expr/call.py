@@ -21,7 +21,7 @@ from thalweg.expr.differentiate import tangents_of
 from thalweg.expr.differentiate import vjp as lazy_vjp
 from thalweg.expr.node import Node, build, constant, is_filler, variable
 from thalweg.expr.reverse import pull_back, pull_back_nodes
-from thalweg.expr.rows import is_tensor, kind_of, shape_of
+from thalweg.expr.rows import is_tensor, kind_of, plain_array, shape_of
 from thalweg.expr.shapes import show, spread
 from thalweg.expr.trace import evaluate
 
@@ -234,7 +234,7 @@ def _leaf(x: Any, position: int, function: Callable[..., Any]) -> Node:
                     f"argument {position} of {label(function)} is a {type(x).__name__}",
                     "give an array, a tensor or a number; several arrays are several arguments (argnums=(0, 1))",
                 )
-        x = x if isinstance(x, np.generic) else np.asarray(x)
+        x = x if isinstance(x, np.generic) else plain_array(x)
         if x.dtype.kind == "c":
             raise InputError(
                 f"argument {position} of {label(function)} has the complex dtype {x.dtype}", "give real numbers"

@@ -17,7 +17,7 @@ from thalweg.expr.cost import Cost, cost
 from thalweg.expr.fuse import sources
 from thalweg.expr.lower import Kernel, lower
 from thalweg.expr.node import Node, constant, symbol
-from thalweg.expr.rows import is_tensor
+from thalweg.expr.rows import is_tensor, plain_array
 from thalweg.expr.simplify import simplify_all
 from thalweg.expr.sums import join_products
 from thalweg.expr.trace import run_traced
@@ -191,7 +191,7 @@ def optimized(outputs: Sequence[Node]) -> list[Node]:
 
 def _signature(a: Any) -> Any:
     if isinstance(a, (np.ndarray, np.generic)):
-        return (a.shape, a.dtype)
+        return (plain_array(a).shape, a.dtype)
     if isinstance(a, float):
         return float
     if is_tensor(a):

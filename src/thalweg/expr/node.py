@@ -19,7 +19,19 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from thalweg.core.errors import InputError, UnsupportedError
-from thalweg.expr.rows import NATIVE, NUMBERS, Dimension, Kind, Op, Shape, evaluate_op, is_tensor, kind_of, shape_of
+from thalweg.expr.rows import (
+    NATIVE,
+    NUMBERS,
+    Dimension,
+    Kind,
+    Op,
+    Shape,
+    evaluate_op,
+    is_tensor,
+    kind_of,
+    plain_array,
+    shape_of,
+)
 from thalweg.expr.walk import has_symbolic, topological
 
 if TYPE_CHECKING:

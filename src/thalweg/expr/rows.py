@@ -127,6 +127,22 @@ def is_tensor(value: Any) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
+def plain_array(value: Any) -> Any:
+    """Give an array of NumPy's own kind; a subclass that computes otherwise is refused, for it would be misread.
+
+    Raises:
+        InputError: for a masked array or a matrix.
+
+    """
+    if value.__class__ is not np.ndarray and isinstance(value, np.ndarray):
+        masked = sys.modules.get("numpy.ma")
+        if masked is not None and isinstance(value, masked.MaskedArray):
+            raise InputError("a masked array: its mask would be lost", "give x.filled(0), and use where(mask, a, b)")
+        if isinstance(value, np.matrix):
+            raise InputError("an np.matrix: its * is not that of arrays", "give np.asarray(x), and use @ for products")
+    return np.asarray(value)
+
+
 def shape_of(value: Any) -> Shape:
     """Give the shape of a number, array or tensor."""
     return () if value.__class__ in NUMBERS else tuple(value.shape)
