@@ -156,8 +156,8 @@ def device_of(*values: Any) -> torch.device:
 
 
 def as_tensor(value: Any) -> Tensor:
-    """Give an array as a tensor; a read-only one is copied, since torch would let it be written to."""
-    if isinstance(value, np.ndarray) and not value.flags.writeable:
+    """Give an array as a tensor; a read-only one is copied, since torch would let it be written to, and a reversed one."""
+    if isinstance(value, np.ndarray) and (not value.flags.writeable or min(value.strides, default=0) < 0):
         value = np.array(value)
     return torch.as_tensor(value)
 
