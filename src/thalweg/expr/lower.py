@@ -491,7 +491,7 @@ class _Writer:
         value = node.value
         if isinstance(value, (bool, int, float)):
             # A sign has to be bound to its number, and nan and the infinities are names.
-            text = repr(value)
+            text = repr(value.item() if hasattr(value, "item") else value)  # NumPy's float64 is a float, too
             self.names[node] = f"({text})" if text.startswith("-") else text
             self.numbers.add(node)
             return
