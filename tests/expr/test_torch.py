@@ -32,6 +32,7 @@ def close(ours, theirs, dtype=F64):
 
 
 MATRIX = tensor(4, 4, seed=1)
+POSITIVE = MATRIX @ MATRIX.T + torch.diag(torch.arange(4.0, dtype=F64))
 TARGETS = torch.tensor([2, 0, 3])
 
 # Each is written once, in torch's own functions, and given to both engines.
@@ -59,6 +60,13 @@ FUNCTIONS = {
         torch.unsqueeze(x, 0).squeeze(0) * torch.permute(MATRIX * x, (1, 0)) if isinstance(x, torch.Tensor)
         else torch.squeeze(torch.unsqueeze(x, 0), 0) * torch.permute(MATRIX * x, (1, 0))
     ),
+    "systems": lambda x: torch.sum(torch.linalg.solve(MATRIX + 5.0 * torch.diag(torch.ones(4, dtype=F64)), x) ** 2),
+    "inverse and determinant": lambda x: torch.logdet(POSITIVE + x * x) + torch.sum(torch.linalg.inv(POSITIVE + x * x)),
+    "factor and spectrum": lambda x: (torch.sum(torch.linalg.cholesky(POSITIVE + torch.outer(x, x)))
+                                      + torch.sum(torch.linalg.eigvalsh(POSITIVE + torch.outer(x, x)) ** 2)),
+    "running sums": lambda x: torch.sum(torch.cumsum(x, dim=0) ** 2 * torch.flip(x, dims=(0,))),
+    "triangles": lambda x: torch.sum(torch.tril(torch.outer(x, x), diagonal=-1) * MATRIX),
+    "norms": lambda x: torch.linalg.norm(x) + torch.sum(torch.linalg.norm(MATRIX * x, dim=1)),
     "number minus": lambda x: torch.sum(1.0 - x) + torch.sum(MATRIX[0] - x) + torch.sum(MATRIX[0] / torch.exp(x)),
 }  # fmt: skip
 
@@ -212,6 +220,7 @@ def test_devices_and_shapes_are_named():
     ("call", "message"),
     [
         (lambda x: torch.fft.fft(x), "fft_fft"),
+        (lambda x: torch.cumsum(x, dim=0, dtype=torch.float32), "cumsum"),
         (lambda x: torch.max(x, dim=0), "torch.amax"),
         (lambda x: torch.cumprod(x, dim=0, dtype=torch.float32), "cumprod"),
         (lambda x: torch.sum(x, dtype=torch.float32), "dtype"),

@@ -7,6 +7,7 @@ names differently (`split`, `std`, `max` along a dimension).
 from __future__ import annotations
 
 import difflib
+import importlib
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -259,6 +260,41 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "stack": _stack, "broadcast_to": lambda input, size: namespace.broadcast_to(input, tuple(size)),
     "expand": _expand, "detach": _detach,
 }  # fmt: skip
+ELSEWHERE: dict[str, tuple[str, str, dict[str, str]]] = {
+    **{
+        f"linalg_{name}": ("namespace_linalg", name, {"A": "a", "input": "a", "B": "b"})
+        for name in ("inv", "solve", "cholesky", "det", "slogdet", "eigh", "eigvalsh")
+    },
+    "linalg_svdvals": ("namespace_linalg", "svdvals", {}),
+    "linalg_matrix_power": ("namespace_products", "matrix_power", {"A": "a", "input": "a"}),
+    "inverse": ("namespace_linalg", "inv", {"input": "a"}), "det": ("namespace_linalg", "det", {"input": "a"}),
+    "slogdet": ("namespace_linalg", "slogdet", {"input": "a"}),
+    "logdet": ("namespace_linalg", "logdet", {"input": "a"}),
+    "linalg_norm": ("namespace_norms", "norm", {"A": "x", "input": "x", "dim": "axis", "keepdim": "keepdims"}),
+    "kron": ("namespace_products", "kron", {"input": "a", "other": "b"}),
+    "cumsum": ("numpy_reductions", "cumsum", {"input": "a", "dim": "axis"}),
+    "flip": ("numpy_shapes", "flip", {"input": "m", "dims": "axis"}),
+    "tril": ("numpy_indexing", "tril", {"input": "m", "diagonal": "k"}),
+    "triu": ("numpy_indexing", "triu", {"input": "m", "diagonal": "k"}),
+}  # fmt: skip
+"""torch's names of functions in other files that mean the same there, with the arguments that are named otherwise."""
+
+
+def _elsewhere(name: str) -> Callable[..., Any]:
+    module, function, renamed = ELSEWHERE[name]
+    found: Callable[..., Any] = getattr(importlib.import_module(f"thalweg.expr.{module}"), function)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return found(*args, **{renamed.get(k, k): v for k, v in kwargs.items()})
+        except TypeError as error:
+            if isinstance(error, UnsupportedError):
+                raise
+            raise UnsupportedError(f"torch's {name} on a node: {error}", "use the plain form of the function") from None
+
+    return call
+
+
 FUNCTIONAL: dict[str, Callable[..., Any]] = {
     "relu": _relu, "softmax": _functional_softmax, "log_softmax": _log_softmax, "softplus": _softplus,
     "linear": lambda input, weight, bias=None: _affine(input, weight, bias),
@@ -305,6 +341,8 @@ def call_torch(function: Callable[..., Any], args: Sequence[Any], kwargs: Mappin
     row = ELEMENTWISE.get(plain, "")
     if known is None and row in table():
         known = _entrywise(row)
+    if known is None and plain in ELSEWHERE:
+        known = _elsewhere(plain)
     known = known or FUNCTIONAL.get(plain)  # some of that module's functions do not say that they are its
     if known is None:
         label = f"torch.nn.functional.{name}" if functional else f"torch.{name}"
@@ -331,7 +369,7 @@ def _entrywise(row: str) -> Callable[..., Any]:
 
 
 def _closest(name: str) -> str:
-    known = sorted({*FUNCTIONS, *ELEMENTWISE, *table()})
+    known = sorted({*FUNCTIONS, *ELEMENTWISE, *ELSEWHERE})
     close = difflib.get_close_matches(name, known, 3)
     hint = f"the closest known are {', '.join(close)}; " if close else ""
     return f"{hint}or write it with functions that have one, such as torch.exp, sum, where, einsum and matmul"
