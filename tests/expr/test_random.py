@@ -6,7 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thalweg import expr
-from thalweg.expr import evaluate, gradient, jvp, lower, lower_staged, simplify, simplify_all, symbol
+from thalweg.expr import (
+    evaluate,
+    gradient,
+    join_products,
+    jvp,
+    lower,
+    lower_staged,
+    reorder,
+    simplify,
+    simplify_all,
+    symbol,
+)
+from thalweg.expr.lower import expand_shared
 from thalweg.expr.walk import topological
 from tolerances import central_difference
 
@@ -96,12 +108,26 @@ def test_simplified_and_lowered_keep_the_value(node):
     assert all(x.dtype == np.float32 for x in single)
 
 
+PASSES = {
+    "simplify": simplify_all, "reorder": reorder, "join_products": join_products,
+    "expand_shared": expand_shared,
+    "all of them": lambda outputs: expand_shared(simplify_all(join_products(reorder(simplify_all(outputs))))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PASSES)
 @given(EXPRESSIONS)
-@settings(max_examples=30)
-def test_a_second_simplification_changes_nothing_in_value_and_size(node):
-    once = simplify(node)
-    twice = simplify(once)
-    assert len(topological([twice])) <= len(topological([once]))
+@settings(max_examples=25)
+def test_each_pass_keeps_values_and_is_done_after_one_go(name, node):
+    values = point()
+    outputs = [node, gradient(node, A), gradient(node, B)]
+    better = PASSES[name](outputs)
+    for before, after in zip(outputs, better, strict=True):
+        plain = np.asarray(evaluate(before, values))
+        got = np.broadcast_to(evaluate(after, values), plain.shape)
+        np.testing.assert_allclose(got, plain, atol=1e-13 * size(before, values) ** 2)
+    if name in ("simplify", "reorder", "join_products"):
+        assert all(a is b for a, b in zip(PASSES[name](better), better, strict=True))
 
 
 @given(EXPRESSIONS)

@@ -272,6 +272,13 @@ def test_whole_numbers_stay_whole_and_truth_values_true():
         assert simplify(node).kind == node.kind
 
 
+def test_arrays_closed_over_meet_in_one():
+    signs = np.array([1.0, -1.0, 0.5])
+    better = simplify(signs * expr.tanh(X) * signs)
+    assert [x.op for x in topological([better]) if x.inputs] == ["tanh", "mul"]
+    np.testing.assert_allclose(evaluate(better, {X: np.ones(3)}), np.square(signs) * np.tanh(1.0))
+
+
 def test_constant_subgraphs_are_computed_as_they_are_built():
     weights = np.arange(9.0).reshape(3, 3)
     node = constant(weights) @ np.ones(3) + X

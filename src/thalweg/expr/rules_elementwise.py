@@ -7,6 +7,7 @@ has a value where the other has none. Differences and products are put in one ca
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -102,21 +103,33 @@ def _mul(node: Node) -> Node | None:
     return make("square", a) if a is b else ordered(node)
 
 
+_LONGEST = 64
+"""Products that are looked through for numbers and signs: in a longer one the time would grow with its square."""
+
+
 def _collect(node: Node) -> Node | None:
-    """Collect a product's numbers into one, and cancel pairs of a +-1 symbol; None when there is nothing to collect."""
+    """Collect a product's numbers and arrays into one, and cancel pairs of a +-1 symbol; None when there are none."""
     factors: list[Node] = []
     stack = list(node.inputs)
+    products = 1
     while stack:
         x = stack.pop()
         if x.op == "mul":
+            products += 1
+            if products > _LONGEST:
+                return None
             stack.extend(x.inputs)
         else:
             factors.append(x)
     numbers = [x for x in factors if is_constant(x)]
     signs = Counter(x for x in factors if x.domain == "+-1")
-    if len(numbers) < 2 and all(times == 1 for times in signs.values()):
+    arrays = [x for x in factors if x.op == "constant" and x.kind == "f" and x.shape == node.shape != ()]
+    if len(numbers) + len(arrays) < 2 and all(times == 1 for times in signs.values()):
         return None
-    rest = [x for x in factors if not is_constant(x) and x not in signs]
+    rest = [x for x in factors if not is_constant(x) and x not in signs and not any(x is y for y in arrays)]
+    if arrays:
+        rest.append(functools.reduce(lambda x, y: build("mul", x, y), [*numbers, *arrays]))
+        numbers = []
     rest += [x for x, times in signs.items() if times % 2]
     total = math.prod(x.value for x in numbers)
     result: Node | None = None
