@@ -166,3 +166,10 @@ operations of condition below 50 on numbers of size 1 differ by 50 * 50 * u = 3e
 
 TRIGAMMA_IN_TORCH = 1e-9
 """Relative. torch's trigamma, beside mpmath, is 3e-10 off; SciPy's, which Thalweg uses, is right to rounding."""
+
+
+# Random expressions beside torch (tests/expr/test_against_torch.py).
+
+RANDOM_EXPRESSION = 1e-8
+"""Of the condition of the expression, which the test computes: what the product promises. Rounding alone leaves about
+1e-14 of it; torch's digamma and trigamma, 3e-10 off, are what comes near."""

@@ -178,7 +178,9 @@ class Case:
         if live and twins:
             seeds = [torch.as_tensor(np.asarray(cotangents[i] * factors[i])) for i in live]
             gradients = torch.autograd.grad([outputs[i] for i in live], twins, seeds, allow_unused=True)
-        slopes = [np.zeros(t.shape) if g is None else g.numpy(force=True) for t, g in zip(twins, gradients, strict=True)]
+        slopes = [
+            np.zeros(t.shape) if g is None else g.numpy(force=True) for t, g in zip(twins, gradients, strict=True)
+        ]
         return signed(values, factors), cotangents, live, slopes
 
     def factors(self, values):
@@ -214,7 +216,9 @@ class Case:
 
 def as_arrays(outputs):
     """Give plain arrays; None stands for an output of torch's that NumPy's function does not have."""
-    return [x.detach().numpy() if isinstance(x, torch.Tensor) else None if x is None else np.asarray(x) for x in outputs]
+    return [
+        x.detach().numpy() if isinstance(x, torch.Tensor) else None if x is None else np.asarray(x) for x in outputs
+    ]
 
 
 def signed(values, signs):
@@ -273,5 +277,10 @@ def compare(case, ways=("eager",)):
                 continue
             function = thalweg_compile(function, fuse=False)
         (_, outputs), gradients = function(*arrays)
-        agree(signed(as_arrays(outputs), [s for s, x in zip(mine, plain, strict=True) if x is not None]), expected, tolerance, f"{way} value")
+        agree(
+            signed(as_arrays(outputs), [s for s, x in zip(mine, plain, strict=True) if x is not None]),
+            expected,
+            tolerance,
+            f"{way} value",
+        )
         agree(as_arrays(gradients), slopes, tolerance, f"{way} gradient")

@@ -17,7 +17,9 @@ GENERAL = "eigenvalues of general matrices, which are complex"
 SPARSE = "sparse matrices"
 MASKED = "masked reductions: where(mask, x, neutral element) and the reduction"
 WINDOWS = "window functions of signal processing"
-SCATTER = "gathering and scattering in torch's conventions: x[...], take_along_axis, where, or a product with a selection"
+SCATTER = (
+    "gathering and scattering in torch's conventions: x[...], take_along_axis, where, or a product with a selection"
+)
 INTERNAL = "torch's internals"
 
 _GROUPS = {
@@ -50,7 +52,8 @@ _GROUPS = {
         nn.functional.adaptive_avg_pool2d nn.functional.adaptive_avg_pool3d nn.functional.adaptive_max_pool1d
         nn.functional.adaptive_max_pool2d nn.functional.adaptive_max_pool3d nn.functional.avg_pool1d
         nn.functional.avg_pool2d nn.functional.avg_pool3d nn.functional.binary_cross_entropy_with_logits
-        nn.functional.conv_transpose1d nn.functional.conv_transpose2d nn.functional.conv_transpose3d nn.functional.conv1d
+        nn.functional.conv_transpose1d nn.functional.conv_transpose2d nn.functional.conv_transpose3d
+        nn.functional.conv1d
         nn.functional.conv2d nn.functional.conv3d nn.functional.group_norm nn.functional.instance_norm
         nn.functional.layer_norm nn.functional.rms_norm nn.functional.local_response_norm nn.functional.hardswish
         nn.functional.unfold nn.functional.interpolate nn.functional.upsample_bilinear nn.functional.soft_margin_loss
@@ -86,7 +89,8 @@ _GROUPS = {
     WINDOWS: """signal.windows.hamming signal.windows.hann signal.windows.bartlett signal.windows.blackman
         signal.windows.cosine signal.windows.exponential signal.windows.gaussian signal.windows.kaiser
         signal.windows.general_cosine signal.windows.general_hamming signal.windows.nuttall""",
-    SCATTER: """index_add index_reduce scatter scatter_add scatter_reduce unique_consecutive nonzero_static diag_embed""",
+    SCATTER: """index_add index_reduce scatter scatter_add scatter_reduce unique_consecutive nonzero_static
+        diag_embed""",
     INTERNAL: """_softmax_backward_data _native_batch_norm_legit _batch_norm_with_update _upsample_bilinear2d_aa
         max_pool2d_with_indices_backward torch._scaled_mm_v2 torch._scaled_mm torch.ops.aten._safe_softmax.default
         torch.ops.aten._flash_attention_forward torch.ops.aten._efficient_attention_forward _unsafe_masked_index

@@ -120,7 +120,9 @@ def write(op_db):
         names = ", ".join(f"`{n}`" for n in sorted(NOT_SHARED) if NOT_SHARED[n] == reason)
         lines.append(f"\n**{reason[0].upper()}{reason[1:]}.** {names}\n")
     alone = ", ".join(f"`{n}`" for n in ours_alone(found, op_db))
-    lines.append(f"\n## Ours that torch lacks\n\nFunctions of `thalweg.numpy` without a counterpart in torch: {alone}\n")
+    lines.append(
+        f"\n## Ours that torch lacks\n\nFunctions of `thalweg.numpy` without a counterpart in torch: {alone}\n"
+    )
     return "".join(lines)
 
 

@@ -49,7 +49,8 @@ SAME = ["abs", "ceil", "cos", "cosh", "deg2rad", "erf", "exp", "exp2", "expm1", 
         "ones_like", "ravel", "fliplr", "flipud", "real", "conj", "rsqrt", "erfc", "digamma"]  # fmt: skip
 RENAMED = {"acos": "arccos", "acosh": "arccosh", "asin": "arcsin", "asinh": "arcsinh", "atan": "arctan",
            "atanh": "arctanh", "neg": "negative", "sgn": "sign", "conj_physical": "conj", "msort": "sort",
-           "clone": "copy", "lgamma": "gammaln", "H": "transpose", "mH": "matrix_transpose", "nn.functional.relu": "relu", "mT": "matrix_transpose", "linalg.det": "linalg.det",
+           "clone": "copy", "lgamma": "gammaln", "H": "transpose", "mH": "matrix_transpose",
+           "nn.functional.relu": "relu", "mT": "matrix_transpose", "linalg.det": "linalg.det",
            "linalg.inv": "linalg.inv", "linalg.slogdet": "linalg.slogdet", "linalg.svdvals": "linalg.svdvals",
            "logdet": "linalg.logdet", "matrix_exp": "linalg.expm", "trace": "trace", "T": "transpose"}  # fmt: skip
 SAME_PAIRS = ["copysign", "eq", "fmax", "fmin", "fmod", "ge", "gt", "heaviside", "hypot", "inner", "kron",
