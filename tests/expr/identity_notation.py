@@ -61,7 +61,8 @@ class Identity:
     """A derivative and its answer; at least one of `answer`, `linear` and `bilinear` is given.
 
     `order` 0 means that `text` itself has the simpler form `answer`. `wrt` is one name, or two with a comma between
-    (a Jacobian with one column for each scalar).
+    (a Jacobian with one column for each scalar). `reference` is where the identity, or the one that it follows from at
+    once by the chain rule, is found.
     """
 
     name: str

@@ -3,7 +3,9 @@
 Conventions and notation are those of `identity_notation`; `matrix_identities` collects both parts.
 """
 
-from expr.identity_notation import BOYD, COOKBOOK, MAGNUS, MINKA, MURPHY, d, identities
+from expr.identity_notation import BOYD, COOKBOOK, MAGNUS, MURPHY, d, identities
+
+SCALAR_TABLE = "any table of scalar derivatives, with the chain rule entry by entry"
 
 NORMS = [
     *identities(
@@ -109,7 +111,7 @@ FORMS = [
 
 ENTRYWISE = [
     *identities(
-        MINKA,
+        SCALAR_TABLE,
         "x: n; y: n; A: m x n; b: m; c: m",
         d("sum(exp(x))", "x", "exp(x)", "diag(exp(x))"),
         d("sum(exp(A*x))", "x", "A'*exp(A*x)", "A'*diag(exp(A*x))*A"),
@@ -152,7 +154,7 @@ ENTRYWISE = [
         d("c'*sigmoid(A*x+b)", "x", "A'*(c.*sigmoid(A*x+b).*(vector(1)-sigmoid(A*x+b)))"),
     ),
     *identities(
-        MAGNUS + "8",
+        SCALAR_TABLE,
         "x: n, nonnegative; y: n, nonnegative; A: m x n, nonnegative; a: n, nonnegative; b: n",
         d("sum(log(x))", "x", "1./x", "-diag(1./x.^2)"),
         d("sum(x.*log(x))", "x", "log(x)+vector(1)", "diag(1./x)"),
@@ -168,7 +170,7 @@ ENTRYWISE = [
         d("exp(sum(log(x))/n)", "x", "exp(sum(log(x))/n)/n*(1./x)"),
     ),
     *identities(
-        MINKA,
+        SCALAR_TABLE,
         "X: m x n; A: k x m; a: n; Y: m x n, nonnegative",
         d("sum(exp(X))", "X", "exp(X)", second="sum(exp(X).*D.*D)"),
         d("sum(exp(A*X))", "X", "A'*exp(A*X)"),
@@ -180,7 +182,7 @@ ENTRYWISE = [
         d("sum(tanh(X))", "X", "matrix(1)-tanh(X).^2"),
     ),
     *identities(
-        "any table of derivatives",
+        SCALAR_TABLE,
         "x: 1; a: 1; t: 1, nonnegative",
         d("x^3-2*x", "x", "3*x^2-2", "6*x"),
         d("x*exp(x)", "x", "(x+1)*exp(x)", "(x+2)*exp(x)"),
@@ -200,7 +202,7 @@ _RISK = "sigmoid(X*w).*(vector(1)-sigmoid(X*w))"
 _SOFT = "exp(W*x)/sum(exp(W*x))"
 LOSSES = [
     *identities(
-        MURPHY + "7 and 8",
+        MURPHY + "7 (ridge) and 8 (logistic), with the chain rule",
         "X: m x n; w: n; y: m; v: m; l: 1",
         d("norm2(X*w-y)^2/2+l/2*norm2(w)^2", "w", "X'*(X*w-y)+l*w", "X'*X+l*eye(n)"),
         d("sum(v.*(X*w-y).^2)", "w", "2*X'*(v.*(X*w-y))", "2*X'*diag(v)*X"),
