@@ -23,7 +23,7 @@ from thalweg.expr.node import Node, build, constant, is_filler, variable
 from thalweg.expr.reverse import pull_back, pull_back_nodes
 from thalweg.expr.rows import is_tensor, kind_of, plain_array, shape_of
 from thalweg.expr.shapes import show, spread
-from thalweg.expr.trace import evaluate
+from thalweg.expr.trace import evaluate, refuse_writing
 
 Argnums = int | Sequence[int]
 
@@ -103,6 +103,9 @@ class Call:
                     output = function(*called, **kwargs)
             else:
                 output = function(*called, **kwargs)
+        except ValueError as error:
+            refuse_writing(error, label(function))
+            raise
         finally:
             _state.depth -= 1
         self.aux = None
@@ -355,6 +358,8 @@ def label(function: Callable[..., Any]) -> str:
 
 def named(transform: str, function: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a transformed function the name and text of the one it was made from."""
+    if not callable(function):
+        raise InputError(f"{transform} of {function!r}", "give a function")
 
     def wrap(made: Callable[..., Any]) -> Callable[..., Any]:
         made = functools.wraps(function, assigned=("__module__", "__doc__"), updated=())(made)

@@ -72,9 +72,14 @@ def pull_back(output: Node, cotangent: Any, sources: Sequence[Node]) -> list[Any
                 continue
             if node.op == "einsum" and _waits(waiting, x, g, i, values, node.params[0]):
                 continue
-            c = rule(g, i, y, *values, *node.params)
+            try:
+                c = rule(g, i, y, *values, *node.params)
+            except ArithmeticError:
+                c = _by_numpy(rule, g, i, y, values, node.params)
             if c is None:
                 continue
+            if c.__class__ is complex:
+                c = _by_numpy(rule, g, i, y, values, node.params)
             if masked and row.elementwise:
                 c = _zero_stays_zero(c, g)
             v = values[i]
@@ -96,6 +101,13 @@ def pull_back(output: Node, cotangent: Any, sources: Sequence[Node]) -> list[Any
             taken.add(id(g))
         result.append(g)
     return result
+
+
+def _by_numpy(rule: Any, g: Any, i: int, y: Any, values: Sequence[Any], params: Sequence[Any]) -> Any:
+    """Apply a rule to NumPy's numbers: these give inf and nan where Python's raise (1 / 0) or turn complex."""
+    g, y, *values = [np.float64(v) if v.__class__ is float else v for v in (g, y, *values)]
+    c = rule(g, i, y, *values, *params)
+    return float(c) if isinstance(c, np.floating) else c
 
 
 def _waits(waiting: dict[Node, Any], x: Node, g: Any, i: int, values: Sequence[Any], subscripts: str) -> bool:

@@ -102,6 +102,7 @@ def _evaluate_numbers(op: Op, values: Sequence[Any], params: tuple[Any, ...]) ->
             return op.scalar(*values, *params)
         except (ArithmeticError, ValueError):  # outside the function's domain: NumPy knows the limit, or nan
             pass
+        values = [np.float64(v) if v.__class__ is float else v for v in values]
     with np.errstate(all="ignore"):
         result = op.evaluate(*values, *params)
     return result.item() if values and np.ndim(result) == 0 and hasattr(result, "item") else result

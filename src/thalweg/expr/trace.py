@@ -63,11 +63,23 @@ def run_traced(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapp
         return function(*args, **kwargs)
     except ThalwegError:
         raise
+    except ValueError as error:
+        refuse_writing(error, _label(function))
+        raise
     except TypeError as error:
         raise UnsupportedError(
             f"{_label(function)} failed while it was traced: {error}",
             "use NumPy's or Thalweg's functions on whole arrays",
         ) from error
+
+
+def refuse_writing(error: ValueError, name: str) -> None:
+    """Raise the error of a node written into an array, which NumPy reports in words of its own."""
+    if "setting an array element with a sequence" in str(error):
+        raise UnsupportedError(
+            f"{name} wrote a traced value into a NumPy array (array[...] = value); the derivative would be lost",
+            "build the array from its parts: thalweg.numpy.array([...]), stack, concatenate, where(mask, new, old)",
+        ) from None
 
 
 _ALONG_ONE_AXIS = frozenset(["logsumexp", "softmax", "cumsum", "argsort", "along", "along_add"])

@@ -131,6 +131,9 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
         The value, and the tangent, shaped like the value.
 
     """
+    if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):
+        given = f"primals of type {type(primals).__name__} and tangents of type {type(tangents).__name__}"
+        raise InputError(f"jvp of {label(function)} with {given}", "give two tuples: jvp(f, (x,), (direction,))")
     if len(primals) != len(tangents):
         raise InputError(f"{len(primals)} primals and {len(tangents)} tangents", "give one tangent for each primal")
     with quiet():
@@ -187,6 +190,12 @@ def hvp(function: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
         with quiet():
             # A Hessian is symmetric, so that the product with its transpose, reverse over reverse, is the product.
             call = Call(gradient, argnums, False, tuple(primals), kwargs)
+            shape = getattr(direction, "shape", None)
+            if shape is not None and tuple(shape) != call.shape:
+                raise InputError(
+                    f"direction of shape {show(shape)} for an argument of shape {show(call.shape)}",
+                    "give it the argument's shape, as the last argument",
+                )
             return call.pull_all(direction)
 
     return product
