@@ -124,12 +124,19 @@ def _reorder_once(outputs: Sequence[Node], dimensions: Mapping[str, int]) -> lis
         if node.op in _SUMMING or node.op in _PRODUCTS and any(x in summing and uses[x] == 1 for x in node.inputs):
             summing.add(node)
     plans: dict[Node, _Product | None] = {}
+    settled: set[Node] = set()  # within a product whose order is already the cheapest, so that of its parts is, too
     needed = set(outputs)
     for node in reversed(order):
         if node not in needed:
             continue
-        product = _flatten(node, uses) if node in summing and node.value is None else None
-        plans[node] = product if product is not None and _pays(node, product, sizes) else None
+        plans[node] = None
+        if node in summing and node not in settled and node.value is None:
+            product = _flatten(node, uses)
+            pays = None if product is None else _pays(node, product, sizes)
+            if pays:
+                plans[node] = product
+            elif pays is False and product is not None:
+                settled.update(product.inlined)
         chosen = plans[node]
         needed.update([x for x, _ in chosen.factors] + chosen.scalars if chosen is not None else node.inputs)
     known: dict[Node, Node] = {}
@@ -295,19 +302,21 @@ def _result(left: str, right: str, out: str, rest: Sequence[str]) -> str:
     return "".join(both + [c for c in kept if c not in both])
 
 
-def _pays(root: Node, product: _Product, dimensions: Mapping[str, int]) -> bool:
-    """Say whether the new order takes fewer operations, or as many and less memory."""
+def _pays(root: Node, product: _Product, dimensions: Mapping[str, int]) -> bool | None:
+    """Say whether the new order takes fewer operations, or as many and less memory; None if it may not be taken."""
     if len(product.inlined) == 1 and len(root.inputs) < 3:
-        return False
+        return None
     leaves = {x: x for x in [*[x for x, _ in product.factors], *product.scalars]}
     better = _emit(root, product, leaves, dimensions)
     if better.kind != root.kind:
-        return False
+        return None
     flops, largest, total = _measure(product.inlined, dimensions)
     made = [x for x in topological([better], stop=leaves) if x not in leaves]
     new_flops, new_largest, new_total = _measure(made, dimensions)
     largest = max([largest, *[math.prod(resolve(x.shape, dimensions)) for x in leaves]])
-    if new_largest > largest or new_flops > flops:
+    if new_largest > largest:
+        return None
+    if new_flops > flops:
         return False
     many = any(node.op == "einsum" and len(node.inputs) > 2 for node in product.inlined)
     return many or (new_flops, new_total) < (flops, total)
