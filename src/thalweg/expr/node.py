@@ -417,7 +417,12 @@ def _numpy() -> Any:
     return numpy_api
 
 
-def symbol(name: str, shape: Sequence[Dimension] = (), domain: str | None = None) -> Node:
+ATTRIBUTES = frozenset(["symmetric", "positive definite", "diagonal", "orthogonal", "nonnegative"])
+
+
+def symbol(
+    name: str, shape: Sequence[Dimension] = (), domain: str | None = None, attributes: Iterable[str] = ()
+) -> Node:
     """Make a named unknown.
 
     Args:
@@ -425,6 +430,8 @@ def symbol(name: str, shape: Sequence[Dimension] = (), domain: str | None = None
         shape: Whole numbers, or names for dimensions that are known only at run time.
         domain: None or "real"; "count" (zero and above); "+-1"; "class" (a class index, a whole number); "integer";
             "truth" (truth values).
+        attributes: What is known of its entries: "symmetric", "positive definite", "diagonal", "orthogonal" (square
+            matrices), "nonnegative".
 
     Returns:
         A lazy node.
@@ -439,9 +446,17 @@ def symbol(name: str, shape: Sequence[Dimension] = (), domain: str | None = None
         raise InputError(
             f"domain {domain!r} of symbol {name!r} is unknown", "use real, count, +-1, class, integer or truth"
         )
+    known = frozenset(attributes)
+    if not known <= ATTRIBUTES:
+        raise InputError(f"attributes {sorted(known - ATTRIBUTES)} of symbol {name!r}", f"use {sorted(ATTRIBUTES)}")
     checked = check_shape(shape, f"symbol {name!r}")
+    if known - {"nonnegative"} and (len(checked) != 2 or checked[0] != checked[1]):
+        raise InputError(
+            f"symbol {name!r} of shape {checked} cannot be {', '.join(sorted(known))}", "give it a square shape"
+        )
     kind = {"class": "i", "integer": "i", "truth": "b"}.get(domain or "", "f")
-    return _intern(("symbol", name, domain, checked), "symbol", (), (name, domain), checked, kind)
+    params = (name, domain, *([tuple(sorted(known))] if known else []))
+    return _intern(("symbol", *params, checked), "symbol", (), params, checked, kind)
 
 
 def variable(value: Any) -> Node:

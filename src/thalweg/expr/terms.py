@@ -1,0 +1,854 @@
+"""The normal form of matrix expressions: sums of products of entries, written with indices.
+
+A term is a number times powers of scalars times a network of factors: each factor is an atom (a symbol, a function of
+something in normal form) with one index an axis. An index that the result does not have is summed. Two expressions that
+are equal by the laws of sums and products, transposes, traces and contractions, by the attributes of symbols (symmetric,
+orthogonal) and by inv(A) A = I have the same terms, so that equality is comparison. Products are multiplied out; what a
+person would factor again is the printer's business (:mod:`thalweg.expr.matrixform`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from thalweg.expr.node import Node, build, constant
+from thalweg.expr.rows import NUMBERS, Dimension, Shape
+from thalweg.expr.shapes import spread
+from thalweg.expr.walk import topological
+
+Number = Fraction | float
+Label = int
+"""Nonnegative: an axis of the result. Negative: summed."""
+
+EXPANDED_POWER = 2
+"""Whole powers of a sum are multiplied out up to this one."""
+
+_TIES = 5040
+"""Orders of equal factors that are tried for a canonical one; beyond, equality may be missed, never invented."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Factor:
+    """A power of an atom's entries.
+
+    Attributes:
+        atom: A node in normal form.
+        labels: One an axis; None for an axis of size 1.
+        power: Of each entry.
+
+    """
+
+    atom: Node
+    labels: tuple[Label | None, ...]
+    power: Number = Fraction(1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Term:
+    """A number times factors.
+
+    Attributes:
+        number: The coefficient.
+        scalars: Atoms without axes, and their powers.
+        factors: Atoms with axes.
+
+    """
+
+    number: Number
+    scalars: tuple[tuple[Node, Number], ...] = ()
+    factors: tuple[Factor, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Terms:
+    """A sum of terms, each a function of the same axes.
+
+    Attributes:
+        shape: Of the expression.
+        terms: In canonical order; none stands for 0.
+
+    """
+
+    shape: Shape
+    terms: tuple[Term, ...]
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What tells two normal forms apart."""
+        return self.shape, tuple([(t.number, _key(t)) for t in self.terms])
+
+
+_known: dict[str, Terms] = {}
+
+
+def expand(node: Node) -> Terms:
+    """Give an expression's normal form."""
+    for x in topological([node]):
+        if x.key not in _known:
+            if len(_known) > 20_000:
+                _known.clear()
+                return expand(node)
+            _known[x.key] = _expand_one(x)
+    return _known[node.key]
+
+
+def normal(node: Node) -> Node:
+    """Rebuild an expression from its normal form: equal expressions give one node, and a second time changes nothing."""
+    return rebuild(expand(node))
+
+
+def same(a: Node, b: Node) -> bool:
+    """Say whether two expressions have the same normal form (False: they differ, or the laws used do not tell)."""
+    return expand(a).key == expand(b).key
+
+
+# Building terms from nodes.
+
+
+def _expand_one(node: Node) -> Terms:
+    rule = _RULES.get(node.op)
+    made = rule(node) if rule is not None else None
+    return _atomic(node) if made is None else made
+
+
+def _of(node: Node) -> Terms:
+    return _known[node.key] if node.key in _known else expand(node)
+
+
+def _atomic(node: Node) -> Terms:
+    """Make an atom of a node whose inputs are put in normal form first."""
+    if node.value.__class__ in NUMBERS:
+        return _sum((), [Term(_number(node.value))])
+    inputs = [rebuild(_of(x)) for x in node.inputs]
+    atom = build(node.op, *inputs, params=node.params) if node.inputs and node.value is None else node
+    special = _SPECIAL.get(atom.op)
+    made = special(atom) if special is not None else None
+    return _single(atom) if made is None else made
+
+
+def _single(atom: Node, power: Number = Fraction(1)) -> Terms:
+    if not atom.shape:
+        return Terms((), (Term(Fraction(1), ((atom, power),)),))
+    labels = tuple([None if d == 1 else i for i, d in enumerate(atom.shape)])
+    return _sum(atom.shape, [Term(Fraction(1), (), (Factor(atom, labels, power),))])
+
+
+def _number(value: Any) -> Number:
+    if isinstance(value, (bool, int)):
+        return Fraction(int(value))
+    if not math.isfinite(value):
+        return float(value)
+    near = Fraction(value).limit_denominator(1000)
+    return near if float(near) == value else float(value)
+
+
+def _aligned(terms: Terms, shape: Shape) -> list[Term]:
+    """Give the terms with the labels of a shape that they are broadcast to."""
+    offset = len(shape) - len(terms.shape)
+    return [_relabelled(t, {i: i + offset for i in range(len(terms.shape))}) for t in terms.terms]
+
+
+def _relabelled(term: Term, names: Mapping[Label, Label | None]) -> Term:
+    factors = [Factor(f.atom, tuple([x if x is None else names.get(x, x) for x in f.labels]), f.power)
+               for f in term.factors]  # fmt: skip
+    return Term(term.number, term.scalars, tuple(factors))
+
+
+def _added(node: Node) -> Terms:
+    a, b = [_aligned(_of(x), node.shape) for x in node.inputs]
+    if node.op == "sub":
+        b = [Term(-t.number, t.scalars, t.factors) for t in b]
+    return _sum(node.shape, [*a, *b])
+
+
+def _negated(node: Node) -> Terms:
+    return _sum(node.shape, [Term(-t.number, t.scalars, t.factors) for t in _of(node.inputs[0]).terms])
+
+
+def _multiplied(node: Node) -> Terms:
+    a, b = [_aligned(_of(x), node.shape) for x in node.inputs]
+    return _sum(node.shape, [_times(s, t) for s in a for t in b])
+
+
+def _divided(node: Node) -> Terms:
+    a, b = node.inputs
+    inverse = power_of(_of(b), Fraction(-1))
+    left, right = _aligned(_of(a), node.shape), _aligned(inverse, node.shape)
+    return _sum(node.shape, [_times(s, t) for s in left for t in right])
+
+
+def _raised(node: Node) -> Terms | None:
+    fixed = {"square": Fraction(2), "sqrt": Fraction(1, 2), "rsqrt": Fraction(-1, 2)}.get(node.op)
+    if fixed is None:
+        exponent = _of(node.inputs[1])
+        number = _as_number(exponent)
+        if number is None or node.inputs[0].shape != node.shape:
+            return None
+        fixed = number
+    return power_of(_of(node.inputs[0]), fixed)
+
+
+def _as_number(terms: Terms) -> Number | None:
+    if not terms.terms:
+        return Fraction(0)
+    (first, *rest) = terms.terms
+    return first.number if not rest and not first.scalars and not first.factors else None
+
+
+_inner = itertools.count(1)
+
+
+def _times(s: Term, t: Term) -> Term:
+    """Multiply terms of the same axes; the summed labels of the second are renamed out of the way."""
+    fresh = {x: -next(_inner) - 10**6 for f in t.factors for x in f.labels if x is not None and x < 0}
+    return Term(s.number * t.number, s.scalars + t.scalars, s.factors + _relabelled(t, fresh).factors)
+
+
+def _contracted(node: Node) -> Terms:
+    operands, out = node.params[0].split("->")
+    names: dict[str, Label] = {c: i for i, c in enumerate(out)}
+    sizes: dict[str, Dimension] = {}
+    product = [Term(Fraction(1))]
+    for term, x in zip(operands.split(","), node.inputs, strict=True):
+        for c, d in zip(term, x.shape, strict=True):
+            sizes[c] = d
+            names.setdefault(c, -next(_inner) - 10**6)
+        own = {i: names[c] if x.shape[i] != 1 else None for i, c in enumerate(term)}
+        product = [_joined_terms(p, _relabelled_apart(t, own)) for p in product for t in _of(x).terms]
+    summed = [(names[c], sizes[c]) for c in sizes if names[c] < 0]
+    return _sum(node.shape, [_counted(t, summed) for t in product])
+
+
+def _relabelled_apart(term: Term, names: Mapping[Label, Label | None]) -> Term:
+    """Relabel axes to labels that may be summed ones, which `_times` must not rename."""
+    fresh = {x: -next(_inner) - 10**6 for f in term.factors for x in f.labels if x is not None and x < 0}
+    return _relabelled(term, {**fresh, **names})
+
+
+def _counted(term: Term, summed: Iterable[tuple[Label, Dimension]]) -> Term:
+    """Account for summed labels that no factor has: each repeats the term as often as its size says."""
+    used = {x for f in term.factors for x in f.labels}
+    number, scalars = term.number, term.scalars
+    for label, size in summed:
+        if label not in used:
+            if isinstance(size, int):
+                number = number * size
+            else:
+                scalars += ((build("dimension", params=(size,)), Fraction(1)),)
+    return Term(number, scalars, term.factors)
+
+
+def _summed(node: Node) -> Terms:
+    (x,), (axes, keepdims) = node.inputs, node.params
+    kept = [i for i in range(len(x.shape)) if i not in axes]
+    names: dict[Label, Label | None] = {a: -next(_inner) - 10**6 for a in axes}
+    names |= {i: (i if keepdims else k) for k, i in enumerate(kept)}
+    summed = [(names[a], x.shape[a]) for a in axes if x.shape[a] != 1]
+    terms = [_counted(_relabelled_apart(t, names), summed) for t in _of(x).terms]  # type: ignore[arg-type]
+    return _sum(node.shape, terms)
+
+
+def _transposed(node: Node) -> Terms:
+    names = {a: i for i, a in enumerate(node.params[0])}
+    return _sum(node.shape, [_relabelled(t, names) for t in _of(node.inputs[0]).terms])
+
+
+def _repeated(node: Node) -> Terms:
+    return _sum(node.shape, _aligned(_of(node.inputs[0]), node.shape))
+
+
+def _laid_out(node: Node) -> Terms | None:
+    """Follow a reshape that only adds or drops axes of size 1."""
+    (x,) = node.inputs
+    old = [i for i, d in enumerate(x.shape) if d != 1]
+    new = [i for i, d in enumerate(node.shape) if d != 1]
+    if [x.shape[i] for i in old] != [node.shape[i] for i in new]:
+        return None
+    return _sum(node.shape, [_relabelled(t, dict(zip(old, new, strict=True))) for t in _of(x).terms])
+
+
+def _identity_matrix(node: Node) -> Terms:
+    return _sum(node.shape, [Term(Fraction(1), (), (Factor(node, (0, 1)),))])
+
+
+# Powers.
+
+
+def power_of(terms: Terms, power: Number) -> Terms:
+    """Raise each entry to a power."""
+    shape = terms.shape
+    if power == 0:
+        return _sum(shape, [Term(Fraction(1))])
+    if power == 1:
+        return terms
+    if len(terms.terms) == 1:
+        return _power_of_term(shape, terms.terms[0], power)
+    if power == EXPANDED_POWER and terms.terms:
+        return _sum(shape, [_times(s, t) for s in terms.terms for t in terms.terms])
+    if not terms.terms:
+        return terms if power > 0 else _sum(shape, [Term(math.inf)])
+    lead = terms.terms[0].number
+    whole = power.denominator == 1 if isinstance(power, Fraction) else float(power).is_integer()
+    scale: Number = abs(lead) if not whole else lead
+    base = Terms(shape, tuple([Term(_divided_number(t.number, scale), t.scalars, t.factors) for t in terms.terms]))
+    made = _single(rebuild(base), power)
+    return _sum(shape, [Term(_power_number(scale, power) * t.number, t.scalars, t.factors) for t in made.terms])
+
+
+def _power_of_term(shape: Shape, term: Term, power: Number) -> Terms:
+    whole = power.denominator == 1 if isinstance(power, Fraction) else float(power).is_integer()
+    number, sign = term.number, Fraction(1)
+    if number < 0 and not whole:
+        number, sign = -number, Fraction(-1)  # the sign stays with the base
+    scalars: list[tuple[Node, Number]] = []
+    stuck: list[tuple[Node, Number]] = []
+    for atom, e in term.scalars:
+        (scalars if whole or nonnegative(atom) else stuck).append((atom, e))
+    factors: list[Factor] = []
+    held: list[Factor] = []
+    summed = {x for f in term.factors for x in f.labels if x is not None and x < 0}
+    for f in term.factors:
+        bound = any(x in summed for x in f.labels)
+        (factors if not bound and (whole or nonnegative(f.atom)) else held).append(f)
+    out = [Term(_power_number(number, power), tuple([(a, e * power) for a, e in scalars]),
+                tuple([Factor(f.atom, f.labels, f.power * power) for f in factors]))]  # fmt: skip
+    if held or stuck or sign < 0:
+        rest = Term(sign, tuple(stuck), tuple(held))
+        axes = sorted({x for f in held for x in f.labels if x is not None and x >= 0})
+        own_shape = tuple([shape[a] for a in axes])
+        local = _relabelled(rest, {a: i for i, a in enumerate(axes)})
+        atom = rebuild(Terms(own_shape, (_canonical(local) or local,)))
+        absolute = _root_of_square(atom, power)
+        if absolute is not None:
+            atom, power = absolute
+        if axes:
+            labels = tuple([None if d == 1 else a for a, d in zip(axes, own_shape, strict=True)])
+            out = [Term(t.number, t.scalars, (*t.factors, Factor(atom, labels, power))) for t in out]
+        else:
+            out = [Term(t.number, (*t.scalars, (atom, power)), t.factors) for t in out]
+    return _sum(shape, out)
+
+
+def _root_of_square(atom: Node, power: Number) -> tuple[Node, Number] | None:
+    """Read (u^2)^p as |u|^(2p)."""
+    if atom.op == "square" and not (isinstance(power, Fraction) and power.denominator == 1):
+        return build("abs", atom.inputs[0]), 2 * power
+    return None
+
+
+def _power_number(number: Number, power: Number) -> Number:
+    if isinstance(power, Fraction) and power.denominator == 1 and isinstance(number, Fraction):
+        return number ** int(power) if number or power > 0 else math.inf
+    value = float(number) ** float(power) if number > 0 else (0.0 if power > 0 else math.inf)
+    return _number(value)
+
+
+def _divided_number(a: Number, b: Number) -> Number:
+    return a / b if isinstance(a, Fraction) and isinstance(b, Fraction) else _number(float(a) / float(b))
+
+
+_NONNEGATIVE = frozenset(["exp", "abs", "softplus", "sigmoid", "sqrt", "relu", "cosh", "softmax", "square", "rsqrt"])
+
+
+def nonnegative(atom: Node) -> bool:
+    """Say whether every entry is >= 0 for sure."""
+    if atom.op == "symbol":
+        return atom.domain == "count" or "nonnegative" in attributes(atom)
+    if atom.op == "dimension" or atom.op in _NONNEGATIVE:
+        return True
+    if atom.op == "det":
+        return "positive definite" in attributes(atom.inputs[0])
+    return bool(atom.value.__class__ in NUMBERS and atom.value >= 0)
+
+
+def attributes(atom: Node) -> frozenset[str]:
+    """Give a symbol's attributes ("symmetric", "positive definite", "diagonal", "orthogonal", "nonnegative")."""
+    if atom.op == "symbol" and len(atom.params) > 2:
+        return frozenset(atom.params[2])
+    if atom.op == "inv":
+        return attributes(atom.inputs[0]) & {"symmetric", "positive definite", "diagonal", "orthogonal"}
+    return frozenset()
+
+
+def symmetric(atom: Node) -> bool:
+    """Say whether an atom equals its transpose for sure."""
+    if attributes(atom) & {"symmetric", "positive definite", "diagonal"} or atom.op == "eye":
+        return True
+    if len(atom.shape) != 2 or atom.shape[0] != atom.shape[1] or atom.op in ("symbol", "variable"):
+        return False
+    if atom.op == "inv":
+        (x,) = atom.inputs
+        return same(x, x.T)
+    return False
+
+
+# Atoms that are something simpler.
+
+
+def _odd_or_even(atom: Node) -> Terms | None:
+    """Give a function the argument whose first term is positive: f(-u) by the symmetry of f."""
+    (x,) = atom.inputs
+    terms = _of(x).terms
+    if not terms or terms[0].number >= 0:
+        return None
+    flipped = rebuild(_negative(_of(x)))
+    mirrored = build(atom.op, flipped)
+    if atom.op in ("abs", "cos", "cosh"):
+        return expand(mirrored)
+    if atom.op == "sigmoid":
+        return _sum(atom.shape, [Term(Fraction(1)), *_negative(_of(mirrored)).terms])
+    if atom.op == "softplus":
+        return _sum(atom.shape, [*_of(mirrored).terms, *_of(x).terms])
+    return _negative(expand(mirrored))
+
+
+def _negative(terms: Terms) -> Terms:
+    return Terms(terms.shape, tuple([Term(-t.number, t.scalars, t.factors) for t in terms.terms]))
+
+
+def _scaled_matrix(atom: Node) -> tuple[Number, tuple[tuple[Node, Number], ...], Node, bool] | None:
+    """Read a matrix as a number and scalars times another matrix, perhaps transposed."""
+    (x,) = atom.inputs
+    terms = _of(x).terms
+    if len(x.shape) != 2 or len(terms) != 1:
+        return None
+    (term,) = terms
+    turned = len(term.factors) == 1 and term.factors[0].labels == (1, 0) and term.factors[0].power == 1
+    if term.number == 1 and not term.scalars and not turned:
+        return None
+    if turned:
+        return term.number, term.scalars, term.factors[0].atom, True
+    return term.number, term.scalars, rebuild(Terms(x.shape, (Term(Fraction(1), (), term.factors),))), False
+
+
+def _inverse(atom: Node) -> Terms | None:
+    (x,) = atom.inputs
+    terms = _of(x).terms
+    if len(terms) == 1 and not terms[0].scalars and terms[0].number == 1 and len(terms[0].factors) == 1:
+        (f,) = terms[0].factors
+        if f.power == 1 and f.atom.op == "inv":
+            return _sum(x.shape, [Term(Fraction(1), (), (Factor(f.atom.inputs[0], f.labels),))])
+        if f.power == 1 and f.atom.op == "eye":
+            return _of(x)
+        if f.power == 1 and "orthogonal" in attributes(f.atom):
+            return _sum(x.shape, [Term(Fraction(1), (), (Factor(f.atom, f.labels[::-1]),))])
+    read = _scaled_matrix(atom)
+    if read is None:
+        return None
+    number, scalars, matrix, turned = read
+    inner = expand(build("inv", matrix))
+    names = {0: 1, 1: 0} if turned else {}
+    scale = Term(_power_number(number, Fraction(-1)), tuple([(a, -e) for a, e in scalars]))
+    return _sum(x.shape, [_times(scale, _relabelled(t, names)) for t in inner.terms])
+
+
+def _determinant(atom: Node) -> Terms | None:
+    read = _scaled_matrix(atom)
+    if read is None or not isinstance(atom.inputs[0].shape[0], int):
+        if read is not None and read[0] == 1 and not read[1]:
+            return expand(build(atom.op, read[2]))
+        return None
+    number, scalars, matrix, _ = read
+    n = atom.inputs[0].shape[0]
+    inner = expand(build(atom.op, matrix))
+    if atom.op == "det":
+        scale = Term(_power_number(number, Fraction(n)), tuple([(a, e * n) for a, e in scalars]))
+        return _sum((), [_times(scale, t) for t in inner.terms])
+    return inner if number == 1 and not scalars else None
+
+
+_SPECIAL = {
+    **{f: _odd_or_even for f in ("abs", "cos", "cosh", "sin", "sinh", "tanh", "erf", "arctan", "sign", "sigmoid")},
+    "softplus": _odd_or_even,
+    "inv": _inverse,
+    "det": _determinant,
+    "logdet": _determinant,
+}
+
+
+def _solved(node: Node) -> Terms:
+    a, b = node.inputs
+    return expand(build("einsum", build("inv", a), b, params=("ij,j->i" if b.ndim == 1 else "ij,jk->ik",)))
+
+
+_RULES = {
+    "add": _added, "sub": _added, "neg": _negated, "mul": _multiplied, "div": _divided, "square": _raised,
+    "sqrt": _raised, "rsqrt": _raised, "pow": _raised, "einsum": _contracted, "sum": _summed,
+    "transpose": _transposed, "broadcast_to": _repeated, "reshape": _laid_out, "eye": _identity_matrix,
+    "identity": lambda node: _of(node.inputs[0]),
+    "solve": lambda node: _solved(node) if node.inputs[0].ndim == 2 and node.inputs[1].ndim <= 2 else None,
+}  # fmt: skip
+
+
+# The canonical form of a sum, and of a term.
+
+
+def _sum(shape: Shape, terms: Iterable[Term]) -> Terms:
+    """Bring terms into canonical form and collect equal ones."""
+    collected: dict[tuple[Any, ...], tuple[Number, Term]] = {}
+    pending = list(terms)
+    while pending:
+        raw = pending.pop()
+        term = _canonical(raw)
+        if term is None:
+            continue
+        opened = _opened(term, shape)
+        if opened is not None:
+            pending.extend(opened)
+            continue
+        key = _key(term)
+        known = collected.get(key)
+        collected[key] = (term.number + (known[0] if known else 0), term)
+    kept = [(key, Term(n, t.scalars, t.factors)) for key, (n, t) in collected.items() if n != 0]
+    return Terms(shape, tuple([t for _, t in sorted(kept, key=lambda pair: (-len(pair[0][1]), pair[0]))]))
+
+
+def _key(term: Term) -> tuple[Any, ...]:
+    scalars = tuple([(a.key, str(e)) for a, e in term.scalars])
+    return scalars, tuple([_factor_key(f) for f in term.factors])
+
+
+def _factor_key(f: Factor) -> tuple[Any, ...]:
+    return f.atom.key, str(f.power), tuple([10**9 if x is None else x for x in f.labels])
+
+
+def _opened(term: Term, shape: Shape) -> list[Term] | None:
+    """Multiply a sum out that has become a plain factor, its power having come to 1 (or 2)."""
+    for k, (atom, e) in enumerate(term.scalars):
+        if e in (1, 2) and _is_sum(atom):
+            rest = Term(term.number, term.scalars[:k] + term.scalars[k + 1 :], term.factors)
+            parts = [_times(rest, t) for t in _of(atom).terms]
+            return parts if e == 1 else [_times(p, t) for p in parts for t in _of(atom).terms]
+    for k, f in enumerate(term.factors):
+        if f.power in (1, 2) and _is_sum(f.atom):
+            rest = Term(term.number, term.scalars, term.factors[:k] + term.factors[k + 1 :])
+            own = {i: x for i, x in enumerate(f.labels)}
+            inner = [_relabelled_apart(t, own) for t in _of(f.atom).terms]
+            parts = [_joined_terms(rest, t) for t in inner]
+            return parts if f.power == 1 else [
+                _joined_terms(p, _relabelled_apart(t, own)) for p in parts for t in _of(f.atom).terms
+            ]  # fmt: skip
+    return None
+
+
+def _joined_terms(s: Term, t: Term) -> Term:
+    return Term(s.number * t.number, s.scalars + t.scalars, s.factors + t.factors)
+
+
+def _is_sum(atom: Node) -> bool:
+    """Say whether an atom, as `rebuild` writes it, has several terms, or a number in front."""
+    return atom.op in ("add", "sub", "neg", "mul", "div", "broadcast_to")
+
+
+def _canonical(term: Term) -> Term | None:
+    """Reduce a term's network, split scalars off, and put everything in order; None for 0."""
+    if term.number == 0:
+        return None
+    number, scalars, factors = term.number, list(term.scalars), list(term.factors)
+    reduced = _reduced(factors, scalars)
+    tied, free = _components(reduced)
+    for component in free:
+        scalars.append((_scalar_atom(component), Fraction(1)))
+    powers: dict[str, tuple[Node, Number]] = {}
+    for atom, e in scalars:
+        value = atom.value
+        if value.__class__ in NUMBERS:
+            number = number * _power_number(_number(value), e)
+            continue
+        known = powers.get(atom.key)
+        powers[atom.key] = (atom, e + (known[1] if known else 0))
+    if number == 0:
+        return None
+    kept = tuple(sorted([p for p in powers.values() if p[1] != 0], key=lambda p: p[0].key))
+    return Term(number, kept, _ordered(tied))
+
+
+def _reduced(factors: list[Factor], scalars: list[tuple[Node, Number]]) -> list[Factor]:
+    """Apply the laws of the identity, of inverses, of orthogonal matrices and of powers until nothing changes."""
+    while True:
+        changed = _merge_powers(factors, scalars) or _drop_identities(factors, scalars) or _cancel(factors)
+        if not changed:
+            return factors
+
+
+def _merge_powers(factors: list[Factor], scalars: list[tuple[Node, Number]]) -> bool:
+    for i, f in enumerate(factors):
+        if f.power == 0:
+            _dismiss(factors, i, scalars)
+            return True
+        for j in range(i):
+            g = factors[j]
+            same_entries = f.labels == g.labels or symmetric(f.atom) and f.labels == g.labels[::-1]
+            if f.atom is g.atom and same_entries and f.atom.op != "eye":
+                factors[j] = Factor(g.atom, g.labels, g.power + f.power)
+                del factors[i]
+                return True
+            pair = _sign_pair(f, g) or _sign_pair(g, f)
+            if pair is not None:
+                factors[j] = pair
+                del factors[i]
+                return True
+    return False
+
+
+def _sign_pair(f: Factor, g: Factor) -> Factor | None:
+    """Read sign(u) u as |u|, sign(u) |u| and u/|u| ... as one factor."""
+    if f.labels != g.labels:
+        return None
+    if f.atom.op == "sign" and f.power == 1 and g.power == 1:
+        if f.atom.inputs[0] is g.atom:
+            return Factor(build("abs", g.atom), f.labels)
+        if g.atom.op == "abs" and g.atom.inputs[0] is f.atom.inputs[0]:
+            return Factor(f.atom.inputs[0], f.labels)
+    if f.atom.op == "abs" and f.atom.inputs[0] is g.atom and g.power == 1 and f.power == -1:
+        return Factor(build("sign", g.atom), f.labels)
+    if f.atom.op == "abs" and f.power == 2:
+        return None
+    return None
+
+
+def _dismiss(factors: list[Factor], i: int, scalars: list[tuple[Node, Number]]) -> None:
+    """Drop a factor that is 1 everywhere; a summed label that only it had counts its size."""
+    f = factors.pop(i)
+    used = {x for g in factors for x in g.labels}
+    for x, size in dict(zip(f.labels, f.atom.shape, strict=True)).items():
+        if x is not None and x < 0 and x not in used:
+            scalars.append((_size(size), Fraction(1)))
+
+
+def _size(size: Dimension) -> Node:
+    return constant(size) if isinstance(size, int) else build("dimension", params=(size,))
+
+
+def _drop_identities(factors: list[Factor], scalars: list[tuple[Node, Number]]) -> bool:
+    for i, f in enumerate(factors):
+        if f.atom.op != "eye":
+            continue
+        a, b = f.labels
+        if f.power != 1 and f.power > 0:
+            factors[i] = Factor(f.atom, f.labels)
+            return True
+        if a == b:
+            _dismiss(factors, i, scalars)
+            return True
+        for gone, stays in ((a, b), (b, a)):
+            if gone is not None and gone < 0:
+                del factors[i]
+                size = f.atom.shape[0]
+                touched = False
+                for j, g in enumerate(factors):
+                    if gone in g.labels:
+                        factors[j] = Factor(g.atom, tuple([stays if x == gone else x for x in g.labels]), g.power)
+                        touched = True
+                if not touched and stays is not None and stays < 0 and not any(stays in g.labels for g in factors):
+                    scalars.append((_size(size), Fraction(1)))
+                return True
+    return False
+
+
+def _cancel(factors: list[Factor]) -> bool:
+    """Replace inv(A) A, and Q'Q for an orthogonal Q, by the identity."""
+    uses: dict[Label | None, int] = {}
+    for f in factors:
+        for x in f.labels:
+            uses[x] = uses.get(x, 0) + 1
+    for i, f in enumerate(factors):
+        if len(f.labels) != 2 or f.power != 1:
+            continue
+        for j, g in enumerate(factors):
+            if i == j or len(g.labels) != 2 or g.power != 1:
+                continue
+            for p, q in itertools.product((0, 1), repeat=2):
+                shared = f.labels[p]
+                if shared is None or shared >= 0 or shared != g.labels[q] or uses[shared] != 2:
+                    continue
+                if _undoes(f.atom, p, g.atom, q):
+                    eye = build("eye", params=(f.atom.shape[1 - p],))
+                    new = Factor(eye, (f.labels[1 - p], g.labels[1 - q]))
+                    for k in sorted((i, j), reverse=True):
+                        del factors[k]
+                    factors.append(new)
+                    return True
+    return False
+
+
+def _undoes(a: Node, p: int, b: Node, q: int) -> bool:
+    """Say whether contracting axis p of a with axis q of b gives the identity."""
+    if a.op == "inv" and a.inputs[0] is b:
+        return p != q or symmetric(b)
+    return a is b and "orthogonal" in attributes(a) and (p == q or symmetric(a))
+
+
+def _components(factors: Sequence[Factor]) -> tuple[list[Factor], list[list[Factor]]]:
+    """Split a network into what reaches an axis of the result, and closed parts, which are scalars."""
+    rest = list(factors)
+    tied: list[Factor] = []
+    closed: list[list[Factor]] = []
+    while rest:
+        part = [rest.pop()]
+        labels = {x for x in part[0].labels if x is not None and x < 0}
+        grown = True
+        while grown:
+            grown = False
+            for f in list(rest):
+                if labels & {x for x in f.labels if x is not None}:
+                    rest.remove(f)
+                    part.append(f)
+                    labels |= {x for x in f.labels if x is not None and x < 0}
+                    grown = True
+        if any(x is not None and x >= 0 for f in part for x in f.labels):
+            tied += part
+        else:
+            closed.append(part)
+    return tied, closed
+
+
+def _scalar_atom(factors: Sequence[Factor]) -> Node:
+    """Build the node of a closed network."""
+    return _network_node((), _ordered(factors))
+
+
+def _ordered(factors: Sequence[Factor]) -> tuple[Factor, ...]:
+    """Put factors in canonical order and name the summed labels -1, -2, ... in order of appearance."""
+    if not factors:
+        return ()
+    colours = {f: (f.atom.key, str(f.power)) for f in factors}
+    label_colours: dict[Label | None, Any] = {
+        x: ("axis", x) if x is None or x >= 0 else ("sum",) for f in factors for x in f.labels
+    }
+    seen = [(f, list(f.labels)) for f in factors]
+    for _ in range(len(factors)):
+        incident: dict[Label | None, list[Any]] = {}
+        for f, labels in seen:
+            for place, x in enumerate(labels):
+                incident.setdefault(x, []).append((colours[f], 0 if symmetric(f.atom) else place))
+        refined = {
+            x: (c if x is None or x >= 0 else ("sum", hash_of(sorted(map(repr, incident[x])))))
+            for x, c in label_colours.items()
+        }
+        new = {}
+        for f, labels in seen:
+            own = [repr(refined[x]) for x in labels]
+            new[f] = (f.atom.key, str(f.power), hash_of(sorted(own) if symmetric(f.atom) else own))
+        if len(set(new.values())) == len(set(colours.values())) and refined == label_colours:
+            break
+        colours, label_colours = new, refined
+    groups: dict[Any, list[Factor]] = {}
+    for f in factors:
+        groups.setdefault(colours[f], []).append(f)
+    ordered_groups = [groups[c] for c in sorted(groups, key=repr)]
+    orders = itertools.product(*[itertools.permutations(g) for g in ordered_groups])
+    best: tuple[Factor, ...] | None = None
+    best_key: Any = None
+    for order in itertools.islice(orders, _TIES):
+        named = _named([f for group in order for f in group])
+        key = [_factor_key(f) for f in named]
+        if best_key is None or key < best_key:
+            best, best_key = named, key
+    assert best is not None
+    return best
+
+
+def hash_of(parts: Sequence[str]) -> str:
+    """Digest a list of texts."""
+    import hashlib
+
+    return hashlib.blake2b("|".join(parts).encode(), digest_size=8).hexdigest()
+
+
+def _named(factors: Sequence[Factor]) -> tuple[Factor, ...]:
+    names: dict[Label, Label] = {}
+    out = []
+    for f in factors:
+        labels: list[Label | None] = []
+        given = list(f.labels)
+        if symmetric(f.atom) and len(given) == 2:
+            # Either order reads the same entries: known labels first, axes before sums.
+            given.sort(key=lambda x: (x not in names if x is not None and x < 0 else False, _rank(x, names)))
+        for x in given:
+            if x is None or x >= 0:
+                labels.append(x)
+            else:
+                labels.append(names.setdefault(x, -1 - len(names)))
+        if symmetric(f.atom) and len(labels) == 2:
+            labels.sort(key=lambda x: (x is None, x if x is not None and x >= 0 else 10**6 - (x or 0)))
+        out.append(Factor(f.atom, tuple(labels), f.power))
+    return tuple(out)
+
+
+def _rank(x: Label | None, names: Mapping[Label, Label]) -> int:
+    if x is None:
+        return 10**9
+    return x if x >= 0 else 10**6 - names.get(x, -(10**6))
+
+
+# Back to nodes.
+
+
+def rebuild(terms: Terms) -> Node:
+    """Give the node of a normal form."""
+    total: Node | None = None
+    for term in terms.terms:
+        node = term_node(terms.shape, Term(abs(term.number), term.scalars, term.factors))
+        if total is None:
+            total = node if term.number >= 0 else build("neg", node)
+        else:
+            total = build("add" if term.number >= 0 else "sub", total, node)
+    return spread(constant(0.0) if total is None else total, terms.shape)
+
+
+def term_node(shape: Shape, term: Term) -> Node:
+    """Give the node of one term."""
+    parts: Node | None = None if term.number == 1 else constant(_plain(term.number))
+    for atom, e in term.scalars:
+        p = _power_node(atom, e)
+        parts = p if parts is None else build("mul", parts, p)
+    if term.factors:
+        network = _network_node(shape, term.factors)
+        parts = network if parts is None else build("mul", parts, network)
+    return spread(constant(1.0) if parts is None else parts, shape)
+
+
+def _plain(number: Number) -> int | float:
+    if isinstance(number, Fraction):
+        return int(number) if number.denominator == 1 else float(number)
+    return number
+
+
+def _power_node(atom: Node, e: Number) -> Node:
+    if e == 1:
+        return atom
+    fixed = {Fraction(2): "square", Fraction(1, 2): "sqrt"}
+    if e in fixed:
+        return build(fixed[Fraction(e)], atom)
+    if e < 0:
+        return build("div", 1.0, _power_node(atom, -e))
+    return build("pow", atom, _plain(e))
+
+
+def _network_node(shape: Shape, factors: Sequence[Factor]) -> Node:
+    """Contract a network with one einsum, and lay the result out over the axes it does not have."""
+    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    names: dict[Label, str] = {}
+    nodes, terms = [], []
+    for f in factors:
+        node = _power_node(f.atom, f.power)
+        kept = [(x, d) for x, d in zip(f.labels, node.shape, strict=True) if x is not None]
+        if len(kept) < node.ndim:
+            node = build("reshape", node, params=(tuple([d for _, d in kept]),))
+        nodes.append(node)
+        terms.append("".join([names.setdefault(x, letters[len(names)]) for x, _ in kept]))
+    axes = [i for i in range(len(shape)) if i in names]
+    out = "".join([names[i] for i in axes])
+    if len(nodes) == 1 and terms[0] == out:
+        node = nodes[0]
+    else:
+        node = build("einsum", *nodes, params=(",".join(terms) + "->" + out,))
+    if node.shape != shape:
+        node = build("reshape", node, params=(tuple([shape[i] if i in axes else 1 for i in range(len(shape))]),))
+    return spread(node, shape)
