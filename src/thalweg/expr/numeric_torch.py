@@ -26,6 +26,7 @@ from thalweg.expr.shapes import show
 
 Tensor = torch.Tensor
 
+_TORCH = dialect_named("torch")
 _REDUCTIONS = frozenset(["sum", "max", "min", "prod"])
 
 
@@ -74,20 +75,17 @@ def evaluate(op: Op, values: Sequence[Any], params: tuple[Any, ...]) -> Any:
 def _function(spelling: str, inputs: int, params: int) -> Callable[..., Any]:
     """Make the function that a spelling stands for."""
     if "{" not in spelling:
-        function: Callable[..., Any] = operator.attrgetter(spelling)(torch)
-        return function
+        return operator.attrgetter(spelling)(torch)  # type: ignore[no-any-return]
     names = tuple([f"v{i}" for i in range(inputs)] + [f"p{i}" for i in range(params)])
-    several = {"inputs": ", ".join(names[:inputs]), "params": ", ".join(names[inputs:])}
-    return _compiled(spelling.format(*names, **several), names)
+    return _compiled(spelling.format(*names), names)
 
 
 @lru_cache(maxsize=4096)
 def _compiled(text: str, names: tuple[str, ...]) -> Callable[..., Any]:
     scope: dict[str, Any] = {"torch": torch}
-    for module in re.findall(r"\b(numeric\w*)\.", text):
+    for module in re.findall(r"\b(numeric_torch\w*)\.", text):
         scope[module] = importlib.import_module(f"thalweg.expr.{module}")
-    made: Callable[..., Any] = eval(f"lambda {', '.join(names)}: {text}", scope)
-    return made
+    return eval(f"lambda {', '.join(names)}: {text}", scope)  # type: ignore[no-any-return]
 
 
 def of_numbers(name: str, *arguments: Any) -> Any:
@@ -109,7 +107,7 @@ def _taken_along(op: Op, value: Any, values: Sequence[Any]) -> Tensor:
     """Give a mask or index as a tensor; refuse a floating array, whose precision and device nobody chose."""
     if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "biu":
         (device, *_) = [v.device for v in values if isinstance(v, Tensor)]
-        return as_tensor(np.asarray(value)).to(device)
+        return torch.as_tensor(np.asarray(value), device=device)
     (like, *_) = [v for v in values if isinstance(v, Tensor)]
     described = f"a {type(value).__module__}.{type(value).__name__}"
     if isinstance(value, (np.ndarray, np.generic)):
@@ -156,8 +154,8 @@ def device_of(*values: Any) -> torch.device:
 
 
 def as_tensor(value: Any) -> Tensor:
-    """Give an array as a tensor; a read-only one is copied, since torch would let it be written to, and a reversed one."""
-    if isinstance(value, np.ndarray) and (not value.flags.writeable or min(value.strides, default=0) < 0):
+    """Give an array as a tensor; a read-only one is copied, since torch would let it be written to."""
+    if isinstance(value, np.ndarray) and not value.flags.writeable:
         value = np.array(value)
     return torch.as_tensor(value)
 
@@ -170,7 +168,9 @@ def tensors(*values: Any) -> list[Tensor]:
     common = functools.reduce(torch.promote_types, dtypes) if dtypes else torch.get_default_dtype()
     floating = common if common.is_floating_point else torch.get_default_dtype()
     return [
-        v if isinstance(v, Tensor) else torch.tensor(v, dtype=floating if isinstance(v, float) else None, device=device)
+        v
+        if isinstance(v, Tensor)
+        else torch.tensor(v, dtype=floating if isinstance(v, float) else None, device=device)
         for v in values
     ]
 

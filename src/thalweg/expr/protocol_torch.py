@@ -328,6 +328,9 @@ def call_torch(function: Callable[..., Any], args: Sequence[Any], kwargs: Mappin
         UnsupportedError: for a function that is not listed, or an argument that it does not take here.
 
     """
+    row = _plain.get(function)
+    if row is not None and not kwargs and len(args) == 1 + (row in _BINARY):
+        return build(row, *args)
     name = getattr(function, "__name__", str(function))
     plain = (name.strip("_") if name.startswith("__") else name).removeprefix("special_")
     functional = "functional" in (getattr(function, "__module__", "") or "")
@@ -340,6 +343,7 @@ def call_torch(function: Callable[..., Any], args: Sequence[Any], kwargs: Mappin
     known = (FUNCTIONAL.get(plain) if functional else None) or FUNCTIONS.get(plain)
     row = ELEMENTWISE.get(plain, "")
     if known is None and row in table():
+        _plain[function] = row
         known = _entrywise(row)
     if known is None and plain in ELSEWHERE:
         known = _elsewhere(plain)
@@ -355,6 +359,7 @@ def call_torch(function: Callable[..., Any], args: Sequence[Any], kwargs: Mappin
     return known(*args, **given)
 
 
+_plain: dict[Any, str] = {}  # functions met before that are one row each: looking a signature up takes 20 us
 _IN_PLACE = frozenset(["add", "sub", "mul", "truediv", "pow", "matmul", "and", "or"])
 
 
