@@ -59,7 +59,7 @@ def evaluate(op: Op, values: Sequence[Any], params: tuple[Any, ...]) -> Any:
             values = [*values[:i], _taken_along(op, v, values), *values[i + 1 :]]
     if op.name in _REDUCTIONS and params[0] == ():
         return values[0]
-    spelling = dialect_named("torch").spelling(op)
+    spelling = op.torch or _TORCH.spelling(op)
     try:
         if isinstance(spelling, str):
             return _function(spelling, len(values), len(params))(*values, *params)
@@ -75,17 +75,20 @@ def evaluate(op: Op, values: Sequence[Any], params: tuple[Any, ...]) -> Any:
 def _function(spelling: str, inputs: int, params: int) -> Callable[..., Any]:
     """Make the function that a spelling stands for."""
     if "{" not in spelling:
-        return operator.attrgetter(spelling)(torch)  # type: ignore[no-any-return]
+        function: Callable[..., Any] = operator.attrgetter(spelling)(torch)
+        return function
     names = tuple([f"v{i}" for i in range(inputs)] + [f"p{i}" for i in range(params)])
-    return _compiled(spelling.format(*names), names)
+    several = {"inputs": ", ".join(names[:inputs]), "params": ", ".join(names[inputs:])}
+    return _compiled(spelling.format(*names, **several), names)
 
 
 @lru_cache(maxsize=4096)
 def _compiled(text: str, names: tuple[str, ...]) -> Callable[..., Any]:
     scope: dict[str, Any] = {"torch": torch}
-    for module in re.findall(r"\b(numeric_torch\w*)\.", text):
+    for module in re.findall(r"\b(numeric\w*)\.", text):
         scope[module] = importlib.import_module(f"thalweg.expr.{module}")
-    return eval(f"lambda {', '.join(names)}: {text}", scope)  # type: ignore[no-any-return]
+    made: Callable[..., Any] = eval(f"lambda {', '.join(names)}: {text}", scope)
+    return made
 
 
 def of_numbers(name: str, *arguments: Any) -> Any:
@@ -107,7 +110,7 @@ def _taken_along(op: Op, value: Any, values: Sequence[Any]) -> Tensor:
     """Give a mask or index as a tensor; refuse a floating array, whose precision and device nobody chose."""
     if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "biu":
         (device, *_) = [v.device for v in values if isinstance(v, Tensor)]
-        return torch.as_tensor(np.asarray(value), device=device)
+        return as_tensor(np.asarray(value)).to(device)
     (like, *_) = [v for v in values if isinstance(v, Tensor)]
     described = f"a {type(value).__module__}.{type(value).__name__}"
     if isinstance(value, (np.ndarray, np.generic)):
@@ -154,8 +157,8 @@ def device_of(*values: Any) -> torch.device:
 
 
 def as_tensor(value: Any) -> Tensor:
-    """Give an array as a tensor; a read-only one is copied, since torch would let it be written to."""
-    if isinstance(value, np.ndarray) and not value.flags.writeable:
+    """Give an array as a tensor; a read-only one, which torch would let be written to, and a reversed one are copied."""
+    if isinstance(value, np.ndarray) and (not value.flags.writeable or min(value.strides, default=0) < 0):
         value = np.array(value)
     return torch.as_tensor(value)
 
@@ -168,9 +171,7 @@ def tensors(*values: Any) -> list[Tensor]:
     common = functools.reduce(torch.promote_types, dtypes) if dtypes else torch.get_default_dtype()
     floating = common if common.is_floating_point else torch.get_default_dtype()
     return [
-        v
-        if isinstance(v, Tensor)
-        else torch.tensor(v, dtype=floating if isinstance(v, float) else None, device=device)
+        v if isinstance(v, Tensor) else torch.tensor(v, dtype=floating if isinstance(v, float) else None, device=device)
         for v in values
     ]
 
