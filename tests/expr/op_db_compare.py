@@ -11,8 +11,8 @@ import torch
 from torch.utils import _pytree as pytree
 
 import thalweg
-from expr.op_db_linalg import SHARED
-from expr.op_db_shared import LeftOut
+from expr import op_db_linalg, op_db_shapes  # noqa: F401  (they enter their adapters)
+from expr.op_db_shared import SHARED, LeftOut
 from thalweg.expr import namespace
 from thalweg.expr.compiled import compile as thalweg_compile
 from thalweg.expr.transforms import value_and_grad

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from expr.op_db_shared import NO_AXES, SHARED, LeftOut, axis_of, one_axis, shared, sizes_of
+from expr.op_db_shared import LeftOut, axis_of, shared, sizes_of
 
 
 # Contractions
@@ -220,6 +220,3 @@ def _ones(m, *shape):
 @shared("full")
 def _full(m, shape, fill_value):
     return m("full")(tuple(shape), fill_value)
-
-
-__all__ = ["NO_AXES", "SHARED", "one_axis"]
