@@ -157,7 +157,7 @@ def device_of(*values: Any) -> torch.device:
 
 
 def as_tensor(value: Any) -> Tensor:
-    """Give an array as a tensor; a read-only one, which torch would let be written to, and a reversed one are copied."""
+    """Give an array as a tensor; a reversed one is copied, and a read-only one, which torch would let be written."""
     if isinstance(value, np.ndarray) and (not value.flags.writeable or min(value.strides, default=0) < 0):
         value = np.array(value)
     return torch.as_tensor(value)
