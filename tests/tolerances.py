@@ -161,7 +161,7 @@ COMPLEX_STEP = 1e-13
 
 COMPILED = {"rtol": 1e-12, "atol": 1e-14}
 """The same operations in another order, and other implementations of exponentials (within 2 ulp each): a few dozen
-operations of condition below 50 on numbers of size 1 differ by 50 * 50 * u = 3e-13; atol is for results that cancel to 0."""
+operations of condition below 50 on numbers of size 1 differ by 50 * 50 * u = 3e-13; atol is for what cancels to 0."""
 
 
 TRIGAMMA_IN_TORCH = 1e-9

@@ -18,7 +18,7 @@ from thalweg.expr import (
     simplify_all,
     symbol,
 )
-from thalweg.expr.lower import expand_shared
+from thalweg.expr.sharing import expand_shared
 from thalweg.expr.walk import topological
 from tolerances import central_difference
 

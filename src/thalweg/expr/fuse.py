@@ -177,12 +177,12 @@ def schedule(outputs: Sequence[Node], leaves: Sequence[Node]) -> list[Node | Gro
     scheduled: list[tuple[int, Node | Group]] = []
     done: set[tuple[Any, int]] = set()
     for node in order:
-        key = place.get(node)
-        if key is None or key not in groups:
+        own = place.get(node)
+        if own is None or own not in groups:
             scheduled.append((level[node], node))
-        elif key not in done:
-            done.add(key)
-            scheduled.append((level[node], groups[key]))
+        elif own not in done:
+            done.add(own)
+            scheduled.append((level[node], groups[own]))
     return [item for _, item in sorted(scheduled, key=lambda pair: pair[0])]
 
 
@@ -191,17 +191,21 @@ def _crosses(home: Mapping[Node, Any], x: Node, user: Node) -> int:
     return 0 if home[x] is not None and home[x] == home[user] and x.op != "sum" else 1
 
 
-def _home(node: Node, leaves: set[Node]) -> tuple[int, ...] | None:
+def _home(node: Node, leaves: set[Node]) -> tuple[Any, ...] | None:
     """Give the shape of the group that a node may join, None for a node that runs by itself."""
     if node in leaves or node.value is not None or not node.inputs or any(isinstance(d, str) for d in node.shape):
         return None
     if node.op == "sum":
         (x,) = node.inputs
-        full = not node.shape and x.kind == "f" and math.prod(x.shape) <= SUMMED_ENTRIES
+        full = not node.shape and x.kind == "f" and _entries(x) <= SUMMED_ENTRIES
         return x.shape if full and x.shape and _home(x, leaves) is not None else None
     if node.op in _CHEAP:
         return node.shape
-    return node.shape if node.op in _DEAR and math.prod(node.shape) <= FUSED_ENTRIES else None
+    return node.shape if node.op in _DEAR and _entries(node) <= FUSED_ENTRIES else None
+
+
+def _entries(node: Node) -> int:
+    return math.prod([d if isinstance(d, int) else 1 for d in node.shape])
 
 
 def _group(shape: Any, nodes: list[Node], users: Mapping[Node, list[Node]], wanted: set[Node]) -> Group | None:
