@@ -1,4 +1,4 @@
-"""The writer of generated functions: a line an operation, buffers reused, numbers as literals, fused groups as calls."""
+"""The writer of generated functions: an operation a line, buffers reused, numbers literal, fused groups as calls."""
 
 from __future__ import annotations
 
