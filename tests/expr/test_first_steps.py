@@ -43,3 +43,37 @@ def test_what_a_new_user_tries_is_explained():
     ):
         with pytest.raises(tw.ThalwegError, match=words):
             attempt()
+
+
+TENSOR_METHODS = {
+    "std": lambda t: t.std(),
+    "var": lambda t: t.var(dim=1).sum(),
+    "transpose": lambda t: (t.transpose(0, 1)[0] ** 2).sum(),
+    "sin": lambda t: t.sin().sum(),
+    "sum dim": lambda t: (t.sum(dim=0) ** 2).sum(),
+    "mean keepdim": lambda t: (t.mean(1, keepdim=True) * t).sum(),
+    "view": lambda t: (t.view(3, 2)[0] ** 2).sum(),
+    "size": lambda t: t.sum() / t.size(0) / t.numel() / t.dim(),
+    "rows": lambda t: (t[:, [0, 0]] ** 2).sum(),
+}
+
+
+@pytest.mark.parametrize("name", TENSOR_METHODS)
+def test_methods_of_a_tensor_mean_what_torch_means_by_them(name):
+    torch = pytest.importorskip("torch")
+    function = TENSOR_METHODS[name]
+    t = torch.tensor([[1.0, 2.0, 4.0], [3.0, 5.0, -1.0]], dtype=torch.float64)
+    leaf = t.clone().requires_grad_()
+    function(leaf).backward()
+    torch.testing.assert_close(tw.grad(function)(t), leaf.grad)
+    torch.testing.assert_close(tw.compile(tw.grad(function))(t), leaf.grad)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda t: t.max(0)[0].sum(), lambda t: t.repeat(2).sum(), lambda t: t.item(), lambda t: t.add_(1).sum()],
+)
+def test_methods_of_a_tensor_that_nodes_lack_are_refused(function):
+    torch = pytest.importorskip("torch")
+    with pytest.raises(tw.UnsupportedError):
+        tw.grad(function)(torch.ones(3))

@@ -16,7 +16,7 @@ from thalweg.expr.contract import reorder
 from thalweg.expr.cost import Cost, cost
 from thalweg.expr.fuse import sources
 from thalweg.expr.lower import Kernel, lower
-from thalweg.expr.node import Node, constant, symbol
+from thalweg.expr.node import Node, constant, symbol, tracing
 from thalweg.expr.rows import is_tensor, plain_array
 from thalweg.expr.simplify import simplify_all
 from thalweg.expr.sums import join_products
@@ -146,7 +146,11 @@ class Compiled:
             called.append(x)
             inputs.append(x)
             dtypes.append(a.dtype if not isinstance(a, float) or isinstance(a, np.generic) else None)
-        result = run_traced(self._function, tuple(called), {})
+        before, tracing.tensors = tracing.tensors, any(is_tensor(a) for a in args)
+        try:
+            result = run_traced(self._function, tuple(called), {})
+        finally:
+            tracing.tensors = before
         outputs: list[Node] = []
         structure = _flatten(result, outputs, self._function)
         better = tuple(optimized(outputs))

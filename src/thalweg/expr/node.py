@@ -12,6 +12,8 @@ import functools
 import hashlib
 import itertools
 import math
+import sys
+import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -291,7 +293,13 @@ class Node(_Slots):
         )
 
     def __getattr__(self, name: str) -> Any:
-        """Find NumPy's array methods by name: x.std(axis=0) is std(x, axis=0)."""
+        """Find array methods by name: x.std(axis=0) is std(x, axis=0), and on a tensor what torch means by it."""
+        if self.value is not None and name in ("dtype", "device") and hasattr(self.value, name):
+            return getattr(self.value, name)
+        if _is_torch(self) and (name not in METHODS or name in _TORCH_MEANS_OTHERWISE) and name[:1] != "_":
+            method = getattr(sys.modules["torch"].Tensor, name, None)
+            if callable(method):
+                return functools.partial(_call_method, method, self)
         if name in METHODS:
             return functools.partial(getattr(_numpy(), name), self)
         if name in ("sort", "fill", "put", "resize", "partition", "itemset"):
@@ -301,20 +309,26 @@ class Node(_Slots):
             )
         raise AttributeError(f"a Node has no attribute {name!r}; thalweg.numpy has the functions of NumPy")
 
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Node:
+    def sum(self, axis: Any = None, keepdims: bool = False, **named: Any) -> Node:
         """Sum over ``axis`` (all axes if None)."""
-        return _namespace().sum(self, axis=axis, keepdims=keepdims)
+        return _namespace().sum(self, **_axes(axis, keepdims, named))
 
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Node:
+    def mean(self, axis: Any = None, keepdims: bool = False, **named: Any) -> Node:
         """Mean over ``axis`` (all axes if None)."""
-        return _namespace().mean(self, axis=axis, keepdims=keepdims)
+        return _namespace().mean(self, **_axes(axis, keepdims, named))
 
-    def max(self, axis: Any = None, keepdims: bool = False) -> Node:
+    def max(self, axis: Any = None, keepdims: bool = False, *, dim: Any = None) -> Node:
         """Largest entry over ``axis`` (all axes if None)."""
+        axis = dim if axis is None else axis
+        if axis is not None and _is_torch(self):  # torch gives values and places
+            return _call_method(sys.modules["torch"].Tensor.max, self, axis, keepdims)
         return _namespace().max(self, axis=axis, keepdims=keepdims)
 
-    def min(self, axis: Any = None, keepdims: bool = False) -> Node:
+    def min(self, axis: Any = None, keepdims: bool = False, *, dim: Any = None) -> Node:
         """Smallest entry over ``axis`` (all axes if None)."""
+        axis = dim if axis is None else axis
+        if axis is not None and _is_torch(self):
+            return _call_method(sys.modules["torch"].Tensor.min, self, axis, keepdims)
         return _namespace().min(self, axis=axis, keepdims=keepdims)
 
     def reshape(self, *shape: Any) -> Node:
@@ -322,7 +336,9 @@ class Node(_Slots):
         return _namespace().reshape(self, shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)
 
     def transpose(self, *axes: Any) -> Node:
-        """Permute the axes (reverse them if none are given)."""
+        """Permute the axes (reverse them if none are given); on a tensor exchange the two that are named."""
+        if _is_torch(self) and len(axes) == 2:
+            return _call_method(sys.modules["torch"].Tensor.transpose, self, *axes)
         return _namespace().transpose(self, None if axes in ((), (None,)) else axes[0] if len(axes) == 1 else axes)
 
     def flatten(self) -> Node:
@@ -331,7 +347,9 @@ class Node(_Slots):
 
     @property
     def size(self) -> Any:
-        """Number of entries; a node if a dimension is symbolic."""
+        """Number of entries; a node if a dimension is symbolic. On a tensor a method, as torch has it."""
+        if _is_torch(self):
+            return lambda dim=None: self.shape if dim is None else self.shape[dim]
         return _namespace().count_along(self, None)
 
     @property
@@ -403,6 +421,38 @@ METHODS = frozenset([
     "trace", "var",
 ])  # fmt: skip
 """Methods of NumPy's arrays that are the function of the same name."""
+
+
+_TORCH_MEANS_OTHERWISE = frozenset(["argsort", "clip", "nonzero", "repeat", "std", "var"])
+"""Methods that NumPy and torch both have, with different meanings or defaults."""
+
+
+class _Tracing(threading.local):
+    """Whether symbols stand for tensors in this thread."""
+
+    tensors: bool = False
+
+
+tracing = _Tracing()
+
+
+def _is_torch(node: Node) -> bool:
+    """Say whether a node's methods are those of tensors."""
+    return is_tensor(node.value) or node.value is None and tracing.tensors
+
+
+def _call_method(method: Any, *args: Any, **kwargs: Any) -> Any:
+    from thalweg.expr.protocol_torch import call_torch
+
+    return call_torch(method, args, kwargs)
+
+
+def _axes(axis: Any, keepdims: bool, named: dict[str, Any]) -> dict[str, Any]:
+    """Accept torch's names of a reduction's arguments, too."""
+    given = {"axis": named.pop("dim", axis), "keepdims": named.pop("keepdim", keepdims)}
+    if named:
+        raise UnsupportedError(f"a reduction of a node with {', '.join(named)}", "give axis and keepdims alone")
+    return given
 
 
 def _namespace() -> Any:

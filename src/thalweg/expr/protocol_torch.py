@@ -258,7 +258,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "permute": _permute, "transpose": _swap, "swapaxes": _swap, "t": _transposed,
     "unsqueeze": _unsqueeze, "squeeze": _squeeze, "cat": _joined, "concat": _joined, "concatenate": _joined,
     "stack": _stack, "broadcast_to": lambda input, size: namespace.broadcast_to(input, tuple(size)),
-    "expand": _expand, "detach": _detach,
+    "expand": _expand, "detach": _detach, "dim": lambda input: constant(input).ndim,
+    "numel": lambda input: namespace.count_along(constant(input), None), "item": _detach, "numpy": _detach,
+    "tolist": _detach,
 }  # fmt: skip
 ELSEWHERE: dict[str, tuple[str, str, dict[str, str]]] = {
     **{
