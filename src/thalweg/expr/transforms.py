@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from thalweg.core.errors import InputError
+from thalweg.core.errors import InputError, UnsupportedError
 from thalweg.expr.call import Argnums, Call, label, named, quiet
 from thalweg.expr.shapes import show
 
@@ -32,6 +32,12 @@ def grad(function: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = Fal
         InputError: for a result that is not one number, or an argument that is not an array of floating numbers.
         UnsupportedError: for an operation that Thalweg does not know; the message names it.
 
+    Example:
+        >>> grad(lambda x, y: x**2 * y)(3.0, 2.0)
+        12.0
+        >>> grad(lambda x, y: x**2 * y, argnums=(0, 1))(3.0, 2.0)
+        (12.0, 9.0)
+
     """
 
     @named("grad", function)
@@ -47,6 +53,10 @@ def value_and_grad(function: Callable[..., Any], argnums: Argnums = 0, has_aux: 
 
     Returns:
         A function that gives (value, gradient), or ((value, aux), gradient) with ``has_aux``.
+
+    Example:
+        >>> value_and_grad(lambda x: x**2)(3.0)
+        (9.0, 6.0)
 
     """
 
@@ -70,6 +80,11 @@ def elementwise_grad(function: Callable[..., Any], argnums: Argnums = 0) -> Call
     Returns:
         A function of the same arguments; it gives an array shaped like the argument.
 
+    Example:
+        >>> import numpy as np
+        >>> elementwise_grad(np.square)(np.array([1.0, 2.0, 3.0]))
+        array([2., 4., 6.])
+
     """
 
     @named("elementwise_grad", function)
@@ -91,6 +106,11 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any
     Returns:
         The value, and a function from a cotangent (shaped like the value) to the tuple of the arguments' cotangents.
 
+    Example:
+        >>> value, pull = vjp(lambda x, y: x * y, 3.0, 2.0)
+        >>> value, pull(1.0)
+        (6.0, (2.0, 3.0))
+
     """
     call = Call(function, tuple(range(len(primals))), False, primals, {})
     return call.value(), call.pull
@@ -105,6 +125,11 @@ def make_vjp(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[...
 
     Returns:
         A function of the same arguments.
+
+    Example:
+        >>> pull, value = make_vjp(lambda x: x**2)(3.0)
+        >>> value, pull(1.0)
+        (9.0, 6.0)
 
     """
 
@@ -130,6 +155,10 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
     Returns:
         The value, and the tangent, shaped like the value.
 
+    Example:
+        >>> jvp(lambda x, y: x * y, (3.0, 2.0), (1.0, 0.0))
+        (6.0, 2.0)
+
     """
     if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):
         given = f"primals of type {type(primals).__name__} and tangents of type {type(tangents).__name__}"
@@ -150,6 +179,10 @@ def make_jvp(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[...
 
     Returns:
         A function of the same arguments, which gives a function of the direction.
+
+    Example:
+        >>> make_jvp(lambda x: x**2)(3.0)(1.0)
+        (9.0, 6.0)
 
     """
 
@@ -175,10 +208,13 @@ def hvp(function: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
     Returns:
         A function ``product(*args, v)`` with v shaped like that argument; it gives an array of the same shape.
 
+    Example:
+        >>> hvp(lambda x: x**3)(2.0, 1.0)
+        12.0
+
     """
     if not isinstance(argnums, int) or isinstance(argnums, bool):
         raise InputError(f"hvp with argnums={argnums!r}", "give one argument number")
-    gradient = grad(function, argnums)
 
     @named("hvp", function)
     def product(*args: Any, **kwargs: Any) -> Any:
@@ -187,18 +223,31 @@ def hvp(function: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
                 f"hvp of {label(function)} was called with {len(args)} argument", "call it with (*args, v)"
             )
         *primals, direction = args
+
+        def slope(*primals: Any) -> Any:
+            """Give the derivative along the direction: a number, whose gradient is the product."""
+            call = Call(function, argnums, False, primals, kwargs)
+            _demand_number(call, function)
+            return call.push([direction])
+
         with quiet():
-            # A Hessian is symmetric, so that the product with its transpose, reverse over reverse, is the product.
-            call = Call(gradient, argnums, False, tuple(primals), kwargs)
-            shape = getattr(direction, "shape", None)
-            if shape is not None and tuple(shape) != call.shape:
-                raise InputError(
-                    f"direction of shape {show(shape)} for an argument of shape {show(call.shape)}",
-                    "give it the argument's shape, as the last argument",
-                )
-            return call.pull_all(direction)
+            try:
+                # Reverse over forward reads every matrix of a linear model once less than reverse over reverse.
+                call = Call(slope, argnums, False, tuple(primals), {})
+            except UnsupportedError:  # a primitive without a forward rule; the Hessian is symmetric, so this will do
+                call = Call(grad(function, argnums), argnums, False, tuple(primals), kwargs)
+                return call.pull_all(direction)
+            return call.pull_all(call.ones())
 
     return product
+
+
+def _demand_number(call: Call, function: Callable[..., Any]) -> None:
+    if call.shape:
+        raise InputError(
+            f"grad of {label(function)}, whose result has shape {show(call.shape)}",
+            "return one number (a sum, a mean), or use elementwise_grad, jacobian or vjp",
+        )
 
 
 def _value_and_gradients(
@@ -206,9 +255,5 @@ def _value_and_gradients(
 ) -> tuple[Any, Any, Any]:
     with quiet():
         call = Call(function, argnums, has_aux, args, kwargs)
-        if call.shape:
-            raise InputError(
-                f"grad of {label(function)}, whose result has shape {show(call.shape)}",
-                "return one number (a sum, a mean), or use elementwise_grad, jacobian or vjp",
-            )
+        _demand_number(call, function)
         return call.value(), call.pull_all(call.ones()), call.aux
