@@ -57,7 +57,7 @@ def table() -> Mapping[str, Op]:
 
 
 class _Entry(weakref.ref["Node"]):
-    """An interned node, held weakly; its key goes when it goes. (The standard library's own is twice as slow.)"""
+    """An interned node, held weakly: its key goes with it. The standard library's dictionary is twice as slow."""
 
     __slots__ = ("key",)
 
