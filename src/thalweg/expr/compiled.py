@@ -182,6 +182,13 @@ def compile(function: Callable[..., Any], *, fuse: bool = True) -> Compiled:
         InputError: for an argument that is neither an array nor a constant, when called.
         UnsupportedError: for an unknown operation, or Python's ``if`` on a traced value, when called.
 
+    Example:
+        >>> double = compile(lambda x: x + x)
+        >>> double(3.0)
+        6.0
+        >>> "2.0 * x" in double.source()
+        True
+
     """
     if not callable(function):
         raise InputError(f"compile of {function!r}", "give a function")

@@ -48,6 +48,11 @@ def jacobian(
         UnsupportedError: for an operation that Thalweg does not know, or an array with several axes of which one has
             no known size.
 
+    Example:
+        >>> jacobian(lambda x: x**2)(np.array([1.0, 3.0]))
+        array([[2., 0.],
+               [0., 6.]])
+
     """
     if mode not in ("auto", "forward", "reverse"):
         raise InputError(f"mode={mode!r} of jacobian", "use auto, forward or reverse")
@@ -83,6 +88,11 @@ def hessian(function: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = 
     Raises:
         InputError: for an argument that is not an array of floating numbers.
         UnsupportedError: as `jacobian`.
+
+    Example:
+        >>> hessian(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 3.0]))
+        array([[6., 2.],
+               [2., 0.]])
 
     """
     if isinstance(argnums, (int, np.integer)):

@@ -44,6 +44,10 @@ def numerical_gradient(
         InputError: for an unknown method, or an argument that is not floating.
         UnsupportedError: for the complex step of a function that is not fit for it.
 
+    Example:
+        >>> round(numerical_gradient(lambda x: x**2)(3.0), 6)
+        6.0
+
     """
     _check_method(method)
     if not isinstance(argnums, (int, np.integer)) or isinstance(argnums, bool):
@@ -96,6 +100,10 @@ def numerical_derivative(
     Raises:
         InputError: for an unknown method, arguments that are not floating, or tangents that do not match them.
         UnsupportedError: for the complex step of a function that is not fit for it.
+
+    Example:
+        >>> round(numerical_derivative(lambda x, y: x * y, (3.0, 2.0), (1.0, 0.0)), 6)
+        2.0
 
     """
     _check_method(method)

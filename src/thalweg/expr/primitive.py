@@ -137,19 +137,20 @@ def primitive(function: Callable[..., Any]) -> Primitive:
     texts, options), and keywords, are passed through. The function must be pure.
 
     One rule is enough for both modes. A rule that is written with NumPy's or Thalweg's functions can itself be
-    differentiated; any other works for first derivatives (in reverse mode, if it is a vjp)::
-
-        @tw.primitive
-        def cube(x):
-            return x**3
-
-        cube.defvjp(lambda ans, x: lambda g: g * 3 * x**2)
+    differentiated; any other works for first derivatives (in reverse mode, if it is a vjp).
 
     Args:
         function: Takes plain arrays and gives one array.
 
     Returns:
         A callable with ``defvjp``, ``defjvp`` and ``defshape`` (the broadcast of its arrays, unless told otherwise).
+
+    Example:
+        >>> from thalweg.expr.transforms import grad
+        >>> cube = primitive(lambda x: x**3)
+        >>> cube = cube.defvjp(lambda answer, x: lambda g: g * 3 * x**2)
+        >>> grad(cube)(2.0), grad(grad(cube))(2.0)
+        (12.0, 12.0)
 
     """
     if not callable(function):
