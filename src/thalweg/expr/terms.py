@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from thalweg.expr.node import Node, build, constant
+from thalweg.expr.node import Node, build, constant, is_constant
 from thalweg.expr.rows import NUMBERS, Dimension, Shape
 from thalweg.expr.shapes import spread
 from thalweg.expr.walk import topological
@@ -123,7 +123,7 @@ def _of(node: Node) -> Terms:
 def _atomic(node: Node) -> Terms:
     """Make an atom of a node whose inputs are put in normal form first."""
     if node.value.__class__ in NUMBERS:
-        return _sum((), [Term(_number(node.value))])
+        return collected((), [Term(_number(node.value))])
     inputs = [rebuild(_of(x)) for x in node.inputs]
     atom = build(node.op, *inputs, params=node.params) if node.inputs and node.value is None else node
     special = _SPECIAL.get(atom.op)
@@ -135,7 +135,7 @@ def _single(atom: Node, power: Number = Fraction(1)) -> Terms:
     if not atom.shape:
         return Terms((), (Term(Fraction(1), ((atom, power),)),))
     labels = tuple([None if d == 1 else i for i, d in enumerate(atom.shape)])
-    return _sum(atom.shape, [Term(Fraction(1), (), (Factor(atom, labels, power),))])
+    return collected(atom.shape, [Term(Fraction(1), (), (Factor(atom, labels, power),))])
 
 
 def _number(value: Any) -> Number:
@@ -150,10 +150,10 @@ def _number(value: Any) -> Number:
 def _aligned(terms: Terms, shape: Shape) -> list[Term]:
     """Give the terms with the labels of a shape that they are broadcast to."""
     offset = len(shape) - len(terms.shape)
-    return [_relabelled(t, {i: i + offset for i in range(len(terms.shape))}) for t in terms.terms]
+    return [relabelled(t, {i: i + offset for i in range(len(terms.shape))}) for t in terms.terms]
 
 
-def _relabelled(term: Term, names: Mapping[Label, Label | None]) -> Term:
+def relabelled(term: Term, names: Mapping[Label, Label | None]) -> Term:
     factors = [Factor(f.atom, tuple([x if x is None else names.get(x, x) for x in f.labels]), f.power)
                for f in term.factors]  # fmt: skip
     return Term(term.number, term.scalars, tuple(factors))
@@ -163,23 +163,23 @@ def _added(node: Node) -> Terms:
     a, b = [_aligned(_of(x), node.shape) for x in node.inputs]
     if node.op == "sub":
         b = [Term(-t.number, t.scalars, t.factors) for t in b]
-    return _sum(node.shape, [*a, *b])
+    return collected(node.shape, [*a, *b])
 
 
 def _negated(node: Node) -> Terms:
-    return _sum(node.shape, [Term(-t.number, t.scalars, t.factors) for t in _of(node.inputs[0]).terms])
+    return collected(node.shape, [Term(-t.number, t.scalars, t.factors) for t in _of(node.inputs[0]).terms])
 
 
 def _multiplied(node: Node) -> Terms:
     a, b = [_aligned(_of(x), node.shape) for x in node.inputs]
-    return _sum(node.shape, [_times(s, t) for s in a for t in b])
+    return collected(node.shape, [_times(s, t) for s in a for t in b])
 
 
 def _divided(node: Node) -> Terms:
     a, b = node.inputs
     inverse = power_of(_of(b), Fraction(-1))
     left, right = _aligned(_of(a), node.shape), _aligned(inverse, node.shape)
-    return _sum(node.shape, [_times(s, t) for s in left for t in right])
+    return collected(node.shape, [_times(s, t) for s in left for t in right])
 
 
 def _raised(node: Node) -> Terms | None:
@@ -206,7 +206,7 @@ _inner = itertools.count(1)
 def _times(s: Term, t: Term) -> Term:
     """Multiply terms of the same axes; the summed labels of the second are renamed out of the way."""
     fresh = {x: -next(_inner) - 10**6 for f in t.factors for x in f.labels if x is not None and x < 0}
-    return Term(s.number * t.number, s.scalars + t.scalars, s.factors + _relabelled(t, fresh).factors)
+    return Term(s.number * t.number, s.scalars + t.scalars, s.factors + relabelled(t, fresh).factors)
 
 
 def _contracted(node: Node) -> Terms:
@@ -221,16 +221,16 @@ def _contracted(node: Node) -> Terms:
         own = {i: names[c] if x.shape[i] != 1 else None for i, c in enumerate(term)}
         product = [_joined_terms(p, _relabelled_apart(t, own)) for p in product for t in _of(x).terms]
     summed = [(names[c], sizes[c]) for c in sizes if names[c] < 0]
-    return _sum(node.shape, [_counted(t, summed) for t in product])
+    return collected(node.shape, [counted(t, summed) for t in product])
 
 
 def _relabelled_apart(term: Term, names: Mapping[Label, Label | None]) -> Term:
     """Relabel axes to labels that may be summed ones, which `_times` must not rename."""
     fresh = {x: -next(_inner) - 10**6 for f in term.factors for x in f.labels if x is not None and x < 0}
-    return _relabelled(term, {**fresh, **names})
+    return relabelled(term, {**fresh, **names})
 
 
-def _counted(term: Term, summed: Iterable[tuple[Label, Dimension]]) -> Term:
+def counted(term: Term, summed: Iterable[tuple[Label, Dimension]]) -> Term:
     """Account for summed labels that no factor has: each repeats the term as often as its size says."""
     used = {x for f in term.factors for x in f.labels}
     number, scalars = term.number, term.scalars
@@ -249,17 +249,17 @@ def _summed(node: Node) -> Terms:
     names: dict[Label, Label | None] = {a: -next(_inner) - 10**6 for a in axes}
     names |= {i: (i if keepdims else k) for k, i in enumerate(kept)}
     summed = [(names[a], x.shape[a]) for a in axes if x.shape[a] != 1]
-    terms = [_counted(_relabelled_apart(t, names), summed) for t in _of(x).terms]  # type: ignore[arg-type]
-    return _sum(node.shape, terms)
+    terms = [counted(_relabelled_apart(t, names), summed) for t in _of(x).terms]  # type: ignore[arg-type]
+    return collected(node.shape, terms)
 
 
 def _transposed(node: Node) -> Terms:
     names = {a: i for i, a in enumerate(node.params[0])}
-    return _sum(node.shape, [_relabelled(t, names) for t in _of(node.inputs[0]).terms])
+    return collected(node.shape, [relabelled(t, names) for t in _of(node.inputs[0]).terms])
 
 
 def _repeated(node: Node) -> Terms:
-    return _sum(node.shape, _aligned(_of(node.inputs[0]), node.shape))
+    return collected(node.shape, _aligned(_of(node.inputs[0]), node.shape))
 
 
 def _laid_out(node: Node) -> Terms | None:
@@ -269,11 +269,11 @@ def _laid_out(node: Node) -> Terms | None:
     new = [i for i, d in enumerate(node.shape) if d != 1]
     if [x.shape[i] for i in old] != [node.shape[i] for i in new]:
         return None
-    return _sum(node.shape, [_relabelled(t, dict(zip(old, new, strict=True))) for t in _of(x).terms])
+    return collected(node.shape, [relabelled(t, dict(zip(old, new, strict=True))) for t in _of(x).terms])
 
 
 def _identity_matrix(node: Node) -> Terms:
-    return _sum(node.shape, [Term(Fraction(1), (), (Factor(node, (0, 1)),))])
+    return collected(node.shape, [Term(Fraction(1), (), (Factor(node, (0, 1)),))])
 
 
 # Powers.
@@ -283,21 +283,21 @@ def power_of(terms: Terms, power: Number) -> Terms:
     """Raise each entry to a power."""
     shape = terms.shape
     if power == 0:
-        return _sum(shape, [Term(Fraction(1))])
+        return collected(shape, [Term(Fraction(1))])
     if power == 1:
         return terms
     if len(terms.terms) == 1:
         return _power_of_term(shape, terms.terms[0], power)
     if power == EXPANDED_POWER and terms.terms:
-        return _sum(shape, [_times(s, t) for s in terms.terms for t in terms.terms])
+        return collected(shape, [_times(s, t) for s in terms.terms for t in terms.terms])
     if not terms.terms:
-        return terms if power > 0 else _sum(shape, [Term(math.inf)])
+        return terms if power > 0 else collected(shape, [Term(math.inf)])
     lead = terms.terms[0].number
     whole = power.denominator == 1 if isinstance(power, Fraction) else float(power).is_integer()
     scale: Number = abs(lead) if not whole else lead
     base = Terms(shape, tuple([Term(_divided_number(t.number, scale), t.scalars, t.factors) for t in terms.terms]))
     made = _single(rebuild(base), power)
-    return _sum(shape, [Term(_power_number(scale, power) * t.number, t.scalars, t.factors) for t in made.terms])
+    return collected(shape, [Term(_power_number(scale, power) * t.number, t.scalars, t.factors) for t in made.terms])
 
 
 def _power_of_term(shape: Shape, term: Term, power: Number) -> Terms:
@@ -321,8 +321,8 @@ def _power_of_term(shape: Shape, term: Term, power: Number) -> Terms:
         rest = Term(sign, tuple(stuck), tuple(held))
         axes = sorted({x for f in held for x in f.labels if x is not None and x >= 0})
         own_shape = tuple([shape[a] for a in axes])
-        local = _relabelled(rest, {a: i for i, a in enumerate(axes)})
-        atom = rebuild(Terms(own_shape, (_canonical(local) or local,)))
+        local = relabelled(rest, {a: i for i, a in enumerate(axes)})
+        atom = rebuild(Terms(own_shape, (canonical(local) or local,)))
         absolute = _root_of_square(atom, power)
         if absolute is not None:
             atom, power = absolute
@@ -331,7 +331,7 @@ def _power_of_term(shape: Shape, term: Term, power: Number) -> Terms:
             out = [Term(t.number, t.scalars, (*t.factors, Factor(atom, labels, power))) for t in out]
         else:
             out = [Term(t.number, (*t.scalars, (atom, power)), t.factors) for t in out]
-    return _sum(shape, out)
+    return collected(shape, out)
 
 
 def _root_of_square(atom: Node, power: Number) -> tuple[Node, Number] | None:
@@ -401,9 +401,9 @@ def _odd_or_even(atom: Node) -> Terms | None:
     if atom.op in ("abs", "cos", "cosh"):
         return expand(mirrored)
     if atom.op == "sigmoid":
-        return _sum(atom.shape, [Term(Fraction(1)), *_negative(_of(mirrored)).terms])
+        return collected(atom.shape, [Term(Fraction(1)), *_negative(_of(mirrored)).terms])
     if atom.op == "softplus":
-        return _sum(atom.shape, [*_of(mirrored).terms, *_of(x).terms])
+        return collected(atom.shape, [*_of(mirrored).terms, *_of(x).terms])
     return _negative(expand(mirrored))
 
 
@@ -432,11 +432,11 @@ def _inverse(atom: Node) -> Terms | None:
     if len(terms) == 1 and not terms[0].scalars and terms[0].number == 1 and len(terms[0].factors) == 1:
         (f,) = terms[0].factors
         if f.power == 1 and f.atom.op == "inv":
-            return _sum(x.shape, [Term(Fraction(1), (), (Factor(f.atom.inputs[0], f.labels),))])
+            return collected(x.shape, [Term(Fraction(1), (), (Factor(f.atom.inputs[0], f.labels),))])
         if f.power == 1 and f.atom.op == "eye":
             return _of(x)
         if f.power == 1 and "orthogonal" in attributes(f.atom):
-            return _sum(x.shape, [Term(Fraction(1), (), (Factor(f.atom, f.labels[::-1]),))])
+            return collected(x.shape, [Term(Fraction(1), (), (Factor(f.atom, f.labels[::-1]),))])
     read = _scaled_matrix(atom)
     if read is None:
         return None
@@ -444,7 +444,7 @@ def _inverse(atom: Node) -> Terms | None:
     inner = expand(build("inv", matrix))
     names = {0: 1, 1: 0} if turned else {}
     scale = Term(_power_number(number, Fraction(-1)), tuple([(a, -e) for a, e in scalars]))
-    return _sum(x.shape, [_times(scale, _relabelled(t, names)) for t in inner.terms])
+    return collected(x.shape, [_times(scale, relabelled(t, names)) for t in inner.terms])
 
 
 def _determinant(atom: Node) -> Terms | None:
@@ -458,7 +458,7 @@ def _determinant(atom: Node) -> Terms | None:
     inner = expand(build(atom.op, matrix))
     if atom.op == "det":
         scale = Term(_power_number(number, Fraction(n)), tuple([(a, e * n) for a, e in scalars]))
-        return _sum((), [_times(scale, t) for t in inner.terms])
+        return collected((), [_times(scale, t) for t in inner.terms])
     return inner if number == 1 and not scalars else None
 
 
@@ -488,13 +488,13 @@ _RULES = {
 # The canonical form of a sum, and of a term.
 
 
-def _sum(shape: Shape, terms: Iterable[Term]) -> Terms:
+def collected(shape: Shape, terms: Iterable[Term]) -> Terms:
     """Bring terms into canonical form and collect equal ones."""
-    collected: dict[tuple[Any, ...], tuple[Number, Term]] = {}
+    found: dict[tuple[Any, ...], tuple[Number, Term]] = {}
     pending = list(terms)
     while pending:
         raw = pending.pop()
-        term = _canonical(raw)
+        term = canonical(raw)
         if term is None:
             continue
         opened = _opened(term, shape)
@@ -502,9 +502,9 @@ def _sum(shape: Shape, terms: Iterable[Term]) -> Terms:
             pending.extend(opened)
             continue
         key = _key(term)
-        known = collected.get(key)
-        collected[key] = (term.number + (known[0] if known else 0), term)
-    kept = [(key, Term(n, t.scalars, t.factors)) for key, (n, t) in collected.items() if n != 0]
+        known = found.get(key)
+        found[key] = (term.number + (known[0] if known else 0), term)
+    kept = [(key, Term(n, t.scalars, t.factors)) for key, (n, t) in found.items() if n != 0]
     return Terms(shape, tuple([t for _, t in sorted(kept, key=lambda pair: (-len(pair[0][1]), pair[0]))]))
 
 
@@ -545,13 +545,13 @@ def _is_sum(atom: Node) -> bool:
     return atom.op in ("add", "sub", "neg", "mul", "div", "broadcast_to")
 
 
-def _canonical(term: Term) -> Term | None:
+def canonical(term: Term) -> Term | None:
     """Reduce a term's network, split scalars off, and put everything in order; None for 0."""
     if term.number == 0:
         return None
     number, scalars, factors = term.number, list(term.scalars), list(term.factors)
     reduced = _reduced(factors, scalars)
-    tied, free = _components(reduced)
+    tied, free = components(reduced)
     for component in free:
         scalars.append((_scalar_atom(component), Fraction(1)))
     powers: dict[str, tuple[Node, Number]] = {}
@@ -565,7 +565,7 @@ def _canonical(term: Term) -> Term | None:
     if number == 0:
         return None
     kept = tuple(sorted([p for p in powers.values() if p[1] != 0], key=lambda p: p[0].key))
-    return Term(number, kept, _ordered(tied))
+    return Term(number, kept, ordered(tied))
 
 
 def _reduced(factors: list[Factor], scalars: list[tuple[Node, Number]]) -> list[Factor]:
@@ -684,7 +684,7 @@ def _undoes(a: Node, p: int, b: Node, q: int) -> bool:
     return a is b and "orthogonal" in attributes(a) and (p == q or symmetric(a))
 
 
-def _components(factors: Sequence[Factor]) -> tuple[list[Factor], list[list[Factor]]]:
+def components(factors: Sequence[Factor]) -> tuple[list[Factor], list[list[Factor]]]:
     """Split a network into what reaches an axis of the result, and closed parts, which are scalars."""
     rest = list(factors)
     tied: list[Factor] = []
@@ -710,10 +710,10 @@ def _components(factors: Sequence[Factor]) -> tuple[list[Factor], list[list[Fact
 
 def _scalar_atom(factors: Sequence[Factor]) -> Node:
     """Build the node of a closed network."""
-    return _network_node((), _ordered(factors))
+    return _network_node((), ordered(factors))
 
 
-def _ordered(factors: Sequence[Factor]) -> tuple[Factor, ...]:
+def ordered(factors: Sequence[Factor]) -> tuple[Factor, ...]:
     """Put factors in canonical order and name the summed labels -1, -2, ... in order of appearance."""
     if not factors:
         return ()
@@ -829,6 +829,42 @@ def _power_node(atom: Node, e: Number) -> Node:
     if e < 0:
         return build("div", 1.0, _power_node(atom, -e))
     return build("pow", atom, _plain(e))
+
+
+def network(node: Node) -> list[Factor]:
+    """Read a closed network, as `canonical` puts it among the scalars, back into its factors."""
+    if node.op == "einsum":
+        operands, nodes = node.params[0].split("->")[0].split(","), node.inputs
+    else:
+        return []
+    names: dict[str, Label] = {}
+    for c in "".join(operands):
+        names.setdefault(c, -1 - len(names))
+    found = []
+    for letters, x in zip(operands, nodes, strict=True):
+        labels = [names[c] for c in letters]
+        atom, power = _power_of_node(x)
+        if atom.op == "reshape" and atom.ndim < atom.inputs[0].ndim and atom.shape == tuple(
+            [d for d in atom.inputs[0].shape if d != 1]
+        ):
+            rest = iter(labels)
+            inner, more = _power_of_node(atom.inputs[0])
+            found.append(Factor(inner, tuple([None if d == 1 else next(rest) for d in inner.shape]), power * more))
+        else:
+            found.append(Factor(atom, tuple(labels), power))
+    return found
+
+
+def _power_of_node(node: Node) -> tuple[Node, Number]:
+    """Undo `_power_node`."""
+    if node.op in ("square", "sqrt"):
+        return node.inputs[0], Fraction(2) if node.op == "square" else Fraction(1, 2)
+    if node.op == "div" and is_constant(node.inputs[0], 1):
+        atom, e = _power_of_node(node.inputs[1])
+        return atom, -e
+    if node.op == "pow" and node.inputs[1].value.__class__ in NUMBERS:
+        return node.inputs[0], _number(node.inputs[1].value)
+    return node, Fraction(1)
 
 
 def _network_node(shape: Shape, factors: Sequence[Factor]) -> Node:
