@@ -44,7 +44,7 @@ def load():
 
 def samples_of(op):
     """Give an operation's samples, the same in each run (none if it does not take float64)."""
-    # torch.manual_seed, which op_db calls for each sample, notes the whole stack for every kind of device: half the time.
+    # torch.manual_seed, which op_db would call for each sample, notes the whole stack for every kind of device: slow.
     torch.random.default_generator.manual_seed(0)
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002  (torch's samples draw from it)
