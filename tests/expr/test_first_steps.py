@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy import special
 
 import thalweg as tw
+from tolerances import arithmetic
 
 
 @pytest.mark.parametrize(
@@ -77,3 +79,23 @@ def test_methods_of_a_tensor_that_nodes_lack_are_refused(function):
     torch = pytest.importorskip("torch")
     with pytest.raises(tw.UnsupportedError):
         tw.grad(function)(torch.ones(3))
+
+
+SPECIAL = {
+    "expit": lambda x: special.expit(x) * special.expit(-x),
+    "erf": lambda x: 2 / np.sqrt(np.pi) * np.exp(-(x**2)),
+    "erfc": lambda x: -2 / np.sqrt(np.pi) * np.exp(-(x**2)),
+    "gammaln": special.digamma,
+}
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+def test_functions_of_scipy_that_are_rows(name):
+    x = np.array([0.5, 1.7, 3.0])
+    slopes = tw.elementwise_grad(getattr(special, name))(x)
+    np.testing.assert_allclose(slopes, SPECIAL[name](x), rtol=arithmetic(operations=10))
+
+
+def test_shapes_that_do_not_multiply_are_both_named():
+    with pytest.raises(tw.InputError, match=r"@ of shapes \(3, 4\) and \(3,\)"):
+        tw.grad(lambda x: np.sum(np.ones((3, 4)) @ x))(np.ones(3))

@@ -333,6 +333,12 @@ def matmul(x1: Any, x2: Any) -> Any:
     left_shape, right_shape = shape_at(x), shape_at(y)
     if not left_shape or not right_shape:
         raise InputError(f"@ of shapes {show(left_shape)} and {show(right_shape)}", "use * for a number")
+    if left_shape[-1] != right_shape[-2 if len(right_shape) > 1 else 0]:
+        raise InputError(
+            f"@ of shapes {show(left_shape)} and {show(right_shape)}: the last axis of the first and the "
+            f"{'last but one' if len(right_shape) > 1 else 'only'} axis of the second differ",
+            "make them equal, or transpose one",
+        )
     left, right = "i" * (len(left_shape) > 1) + "j", "j" + "k" * (len(right_shape) > 1)
     left_batch, right_batch = left_shape[:-2], right_shape[:-2]
     batch = broadcast(left_batch, right_batch)

@@ -7,6 +7,7 @@ means what `thalweg.expr.numpy_api` (or its ``linalg``) has under its name.
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -41,6 +42,9 @@ _REDUCTIONS = {
 }  # fmt: skip
 _ACCUMULATIONS = {"add": "cumsum", "multiply": "cumprod"}
 
+_SPECIAL = {"expit": "sigmoid", "erf": "erf", "erfc": "erfc", "gammaln": "gammaln"}
+"""SciPy's functions that are rows; the module is looked up when one is met, for it takes long to import."""
+
 _IN_PLACE = "where(mask, new, x) replaces entries, concatenate joins parts, thalweg.numpy.array([...]) collects nodes"
 HINTS = {
     **dict.fromkeys(("put", "place", "copyto", "putmask", "put_along_axis", "fill_diagonal", "insert", "delete"),
@@ -56,6 +60,12 @@ HINTS = {
     "angle": "nodes are real: use arctan2",
     "imag": "nodes are real",
     "frexp": "use log2 and floor",
+    "interp": "write it with where and the slope of each piece",
+    "gradient": "use diff",
+    "log_expit": "use -thalweg.softplus(-x)",
+    "logit": "use log(x) - log1p(-x)",
+    "xlogy": "use where(x == 0, 0, x * log(y))",
+    "xlog1py": "use where(x == 0, 0, x * log1p(y))",
     "lexsort": "use argsort",
     "block": "use concatenate, hstack and vstack",
     "i0": "use exp, or a function made differentiable with primitive",
@@ -84,6 +94,9 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: Mapping
         return build(ROWS[ufunc], *inputs)
     if ufunc in FUNCTIONS:
         return FUNCTIONS[ufunc](*inputs)
+    special = sys.modules.get("scipy.special")
+    if ufunc.__name__ in _SPECIAL and ufunc is getattr(special, ufunc.__name__, None):
+        return build(_SPECIAL[ufunc.__name__], *inputs)
     raise unknown(name)
 
 
@@ -131,7 +144,8 @@ def unknown(name: str) -> UnsupportedError:
     short = name.rsplit(".", 1)[-1]
     hint = HINTS.get(short) or ("fft" in name and HINTS["fft"])
     if not hint:
-        near = difflib.get_close_matches(short, [*numpy_api.__all__, *numpy_api.linalg.__all__], n=3, cutoff=0.6)
+        known = sorted({*numpy_api.__all__, *numpy_api.linalg.__all__})
+        near = difflib.get_close_matches(short, known, n=3, cutoff=0.75)
         hint = f"use {' or '.join(near)}" if near else "write it with the functions of thalweg.numpy"
     return UnsupportedError(
         f"{name} has no derivative rule here",
