@@ -2,9 +2,9 @@
 
 A term is a number times powers of scalars times a network of factors: each factor is an atom (a symbol, a function of
 something in normal form) with one index an axis. An index that the result does not have is summed. Two expressions that
-are equal by the laws of sums and products, transposes, traces and contractions, by the attributes of symbols (symmetric,
-orthogonal) and by inv(A) A = I have the same terms, so that equality is comparison. Products are multiplied out; what a
-person would factor again is the printer's business (:mod:`thalweg.expr.matrixform`).
+are equal by the laws of sums and products, transposes, traces and contractions, by the attributes of symbols
+(symmetric, orthogonal) and by inv(A) A = I have the same terms, so that equality is comparison. Products are
+multiplied out; what a person would factor again is the printer's business (:mod:`thalweg.expr.matrixform`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from thalweg.expr.node import Node, build, constant, is_constant
+from thalweg.expr.node import Node, build, constant, is_constant, lazy_eye
 from thalweg.expr.rows import NUMBERS, Dimension, Shape
 from thalweg.expr.shapes import spread
 from thalweg.expr.walk import topological
@@ -98,13 +98,45 @@ def expand(node: Node) -> Terms:
 
 
 def normal(node: Node) -> Node:
-    """Rebuild an expression from its normal form: equal expressions give one node, and a second time changes nothing."""
+    """Rebuild an expression from its normal form: equal expressions give one node; done twice it changes nothing."""
     return rebuild(expand(node))
 
 
 def same(a: Node, b: Node) -> bool:
-    """Say whether two expressions have the same normal form (False: they differ, or the laws used do not tell)."""
-    return expand(a).key == expand(b).key
+    """Say whether two expressions are equal by the laws of the normal form; False may mean that the laws do not tell.
+
+    Where the normal forms differ, the difference is brought over its common denominator, which may make it 0.
+    """
+    return same_terms(expand(a), expand(b))
+
+
+def same_terms(a: Terms, b: Terms) -> bool:
+    """Say the same of two normal forms."""
+    if a.key == b.key or a.shape != b.shape:
+        return a.key == b.key
+    rest = collected(a.shape, [*a.terms, *_negative(b).terms])
+    lowest: dict[str, tuple[Node, Number]] = {}
+    for t in rest.terms:
+        for atom, e in t.scalars:
+            if e < 0 and _is_sum(atom) and (atom.key not in lowest or e < lowest[atom.key][1]):
+                lowest[atom.key] = (atom, e)
+    for atom, e in lowest.values():
+        scale = Term(Fraction(1), ((atom, -e),))
+        raised = [(_times(t, scale), t) for t in rest.terms]
+        # A whole power of the sum that is left is multiplied out.
+        opened: list[Term] = []
+        for t, _ in raised:
+            left = sum((x for y, x in t.scalars if y is atom), Fraction(0))
+            others = Term(t.number, tuple([(y, x) for y, x in t.scalars if y is not atom]), t.factors)
+            made = [others]
+            if isinstance(left, Fraction) and left.denominator == 1:
+                for _ in range(int(left)):
+                    made = [_times(m, s) for m in made for s in expand(atom).terms]
+            else:
+                made = [t]
+            opened += made
+        rest = collected(a.shape, opened)
+    return not rest.terms
 
 
 # Building terms from nodes.
@@ -154,6 +186,7 @@ def _aligned(terms: Terms, shape: Shape) -> list[Term]:
 
 
 def relabelled(term: Term, names: Mapping[Label, Label | None]) -> Term:
+    """Rename labels; those without a new name stay."""
     factors = [Factor(f.atom, tuple([x if x is None else names.get(x, x) for x in f.labels]), f.power)
                for f in term.factors]  # fmt: skip
     return Term(term.number, term.scalars, tuple(factors))
@@ -177,20 +210,38 @@ def _multiplied(node: Node) -> Terms:
 
 def _divided(node: Node) -> Terms:
     a, b = node.inputs
-    inverse = power_of(_of(b), Fraction(-1))
+    inverse = _power_of_what(b, Fraction(-1))
     left, right = _aligned(_of(a), node.shape), _aligned(inverse, node.shape)
     return collected(node.shape, [_times(s, t) for s in left for t in right])
 
 
+_FIXED: Mapping[str, Number] = {"square": Fraction(2), "sqrt": Fraction(1, 2), "rsqrt": Fraction(-1, 2)}
+
+
 def _raised(node: Node) -> Terms | None:
-    fixed = {"square": Fraction(2), "sqrt": Fraction(1, 2), "rsqrt": Fraction(-1, 2)}.get(node.op)
+    fixed: Number | None = _FIXED.get(node.op)
     if fixed is None:
         exponent = _of(node.inputs[1])
         number = _as_number(exponent)
         if number is None or node.inputs[0].shape != node.shape:
             return None
         fixed = number
-    return power_of(_of(node.inputs[0]), fixed)
+    return _power_of_what(node.inputs[0], fixed)
+
+
+def _power_of_what(node: Node, power: Number) -> Terms:
+    """Raise a node to a power before a square in it is multiplied out: 1/(1+x)^2 is the power -2 of 1+x."""
+    fixed: Number | None = _FIXED.get(node.op)
+    if node.op == "pow" and node.inputs[0].shape == node.shape:
+        fixed = _as_number(_of(node.inputs[1])) if node.inputs[1].value.__class__ in NUMBERS else None
+    whole = power.denominator == 1 if isinstance(power, Fraction) else float(power).is_integer()
+    if fixed is not None and (whole or node.op in ("sqrt", "rsqrt")) and not (fixed == EXPANDED_POWER and power == 1):
+        return _power_of_what(node.inputs[0], fixed * power)
+    if node.op in ("mul", "div") and whole and power < 0:
+        first, second = [_aligned(_power_of_what(x, e), node.shape) for x, e in zip(
+            node.inputs, (power, power if node.op == "mul" else -power), strict=True)]  # fmt: skip
+        return collected(node.shape, [_times(s, t) for s in first for t in second])
+    return power_of(_of(node), power)
 
 
 def _as_number(terms: Terms) -> Number | None:
@@ -272,8 +323,56 @@ def _laid_out(node: Node) -> Terms | None:
     return collected(node.shape, [relabelled(t, dict(zip(old, new, strict=True))) for t in _of(x).terms])
 
 
+def _branched(node: Node) -> Terms | None:
+    """Write a choice with the indicator of its condition; sign(relu(u)) is that of u > 0."""
+    condition, a, b = node.inputs
+    if is_constant(b, 0) and condition.op == "gt" and is_constant(condition.inputs[1], 0):
+        logarithm = expand(build("log", condition.inputs[0])).terms
+        atoms = {f.atom for t in logarithm for f in t.factors} | {x for t in logarithm for x, _ in t.scalars}
+        terms = _of(a).terms
+        if all(atoms & ({f.atom for f in t.factors} | {x for x, _ in t.scalars}) for t in terms):
+            return collected(node.shape, _aligned(_of(a), node.shape))  # the formula holds where the logarithm does
+    if node.shape and condition.shape != node.shape and condition.shape:
+        return None
+    if condition.op in ("gt", "lt"):
+        u, v = condition.inputs if condition.op == "gt" else condition.inputs[::-1]
+        indicator = build("sign", build("relu", u if is_constant(v, 0) else build("sub", u, v)))
+    elif is_constant(a, 1) and is_constant(b, 0):
+        return None
+    else:
+        indicator = build("where", condition, 1.0, 0.0)
+    chosen = _aligned(expand(indicator), node.shape)
+    left, right = [_aligned(_of(x), node.shape) for x in (a, b)]
+    other = [Term(Fraction(1)), *[Term(-t.number, t.scalars, t.factors) for t in chosen]]
+    return collected(node.shape, [*[_times(s, t) for s in left for t in chosen],
+                                  *[_times(s, t) for s in right for t in other]])  # fmt: skip
+
+
+def _exponentials(node: Node) -> Terms:
+    """Write softmax and the logarithm of a sum of exponentials as the quotient and the sum that they are."""
+    (x,) = node.inputs
+    axis = node.params[0]
+    powers = build("exp", x)
+    if node.op == "logsumexp":
+        return expand(build("log", build("sum", powers, params=((axis,), node.params[1]))))
+    return expand(build("div", powers, build("sum", powers, params=((axis,), True))))
+
+
+def _cofactors(node: Node) -> Terms:
+    """Write the derivative of a determinant with the inverse, as the books do (which needs one)."""
+    x = node.inputs[0]
+    turned = build("inv", x).T
+    det = build("det", x)
+    if node.op == "cofactor":
+        return expand(build("mul", det, turned))
+    t = node.inputs[1]
+    slope = build("einsum", turned, t, params=("ij,ij->",))
+    both = build("einsum", turned, t, turned, params=("ij,kj,kl->il",))
+    return expand(build("mul", det, build("sub", build("mul", slope, turned), both)))
+
+
 def _identity_matrix(node: Node) -> Terms:
-    return collected(node.shape, [Term(Fraction(1), (), (Factor(node, (0, 1)),))])
+    return collected(node.shape, [Term(Fraction(1), (), (Factor(lazy_eye(node.params[0]), (0, 1)),))])
 
 
 # Powers.
@@ -292,12 +391,25 @@ def power_of(terms: Terms, power: Number) -> Terms:
         return collected(shape, [_times(s, t) for s in terms.terms for t in terms.terms])
     if not terms.terms:
         return terms if power > 0 else collected(shape, [Term(math.inf)])
-    lead = terms.terms[0].number
+    # A term that is never negative leads where there is one, so that roots and whole powers have the same base.
+    lead = next((t.number for t in terms.terms if _never_negative(t)), terms.terms[0].number)
     whole = power.denominator == 1 if isinstance(power, Fraction) else float(power).is_integer()
     scale: Number = abs(lead) if not whole else lead
     base = Terms(shape, tuple([Term(_divided_number(t.number, scale), t.scalars, t.factors) for t in terms.terms]))
     made = _single(rebuild(base), power)
-    return collected(shape, [Term(_power_number(scale, power) * t.number, t.scalars, t.factors) for t in made.terms])
+    base_number = ((constant(_plain(scale)), power),)
+    return collected(shape, [Term(t.number, t.scalars + base_number, t.factors) for t in made.terms])
+
+
+def _never_negative(term: Term) -> bool:
+    """Say whether a term without its number is >= 0 for sure."""
+
+    def even(e: Number) -> bool:
+        return isinstance(e, Fraction) and e.denominator == 1 and e.numerator % 2 == 0
+
+    return all(even(e) or nonnegative(a) for a, e in term.scalars) and all(
+        even(f.power) or nonnegative(f.atom) for f in term.factors
+    )
 
 
 def _power_of_term(shape: Shape, term: Term, power: Number) -> Terms:
@@ -315,7 +427,7 @@ def _power_of_term(shape: Shape, term: Term, power: Number) -> Terms:
     for f in term.factors:
         bound = any(x in summed for x in f.labels)
         (factors if not bound and (whole or nonnegative(f.atom)) else held).append(f)
-    out = [Term(_power_number(number, power), tuple([(a, e * power) for a, e in scalars]),
+    out = [Term(Fraction(1), ((constant(_plain(number)), power), *[(a, e * power) for a, e in scalars]),
                 tuple([Factor(f.atom, f.labels, f.power * power) for f in factors]))]  # fmt: skip
     if held or stuck or sign < 0:
         rest = Term(sign, tuple(stuck), tuple(held))
@@ -348,6 +460,37 @@ def _power_number(number: Number, power: Number) -> Number:
     return _number(value)
 
 
+def _roots(number: Number, power: Number) -> tuple[Number, list[tuple[Node, Number]]]:
+    """Write a power of a number as a number and roots of primes, which stay as they are: sqrt(2)^2 is 2 exactly."""
+    if isinstance(power, Fraction) and power.denominator != 1 and isinstance(number, Fraction) and number > 0:
+        outside: Number = Fraction(1)
+        roots: list[tuple[Node, Number]] = []
+        for whole, sign in ((number.numerator, 1), (number.denominator, -1)):
+            for prime, count in _primes(whole):
+                e = count * sign * power
+                up = math.floor(e)
+                outside = outside * Fraction(prime) ** up
+                if e != up:
+                    roots.append((constant(prime), e - up))
+        return outside, roots
+    return _power_number(number, power), []
+
+
+def _primes(whole: int) -> list[tuple[int, int]]:
+    """Split into small primes; what is left of a large number stays in one piece."""
+    found = []
+    for p in range(2, 1000):
+        if p * p > whole:
+            break
+        count = 0
+        while whole % p == 0:
+            whole //= p
+            count += 1
+        if count:
+            found.append((p, count))
+    return [*found, (whole, 1)] if whole > 1 else found
+
+
 def _divided_number(a: Number, b: Number) -> Number:
     return a / b if isinstance(a, Fraction) and isinstance(b, Fraction) else _number(float(a) / float(b))
 
@@ -363,7 +506,9 @@ def nonnegative(atom: Node) -> bool:
         return True
     if atom.op == "det":
         return "positive definite" in attributes(atom.inputs[0])
-    return bool(atom.value.__class__ in NUMBERS and atom.value >= 0)
+    if atom.op == "einsum":
+        return all(nonnegative(x) for x in atom.inputs)
+    return bool(isinstance(atom.value, (int, float)) and atom.value >= 0)
 
 
 def attributes(atom: Node) -> frozenset[str]:
@@ -426,9 +571,63 @@ def _scaled_matrix(atom: Node) -> tuple[Number, tuple[tuple[Node, Number], ...],
     return term.number, term.scalars, rebuild(Terms(x.shape, (Term(Fraction(1), (), term.factors),))), False
 
 
+def _chain(term: Term) -> list[Factor] | None:
+    """Read a network as a product of square matrices from axis 0 to axis 1, each with its labels in that direction."""
+    links: list[Factor] = []
+    at: Label = 0
+    rest = list(term.factors)
+    while rest:
+        here = [f for f in rest if at in f.labels]
+        if len(here) != 1 or len(here[0].labels) != 2 or here[0].power != 1:
+            return None
+        (f,) = here
+        if f.atom.shape[0] != f.atom.shape[1] or f.labels[0] == f.labels[1] or None in f.labels:
+            return None
+        rest.remove(f)
+        links.append(f)
+        at = f.labels[1] if f.labels[0] == at else f.labels[0]  # type: ignore[assignment]
+    return links if at == 1 else None
+
+
+def _diagonal_of(term: Term) -> Term | None:
+    """Give the entries, over axis 0, of a matrix that the identity makes diagonal."""
+    (eyes, rest) = ([f for f in term.factors if f.atom.op == "eye"], [f for f in term.factors if f.atom.op != "eye"])
+    if len(eyes) != 1 or set(eyes[0].labels) != {0, 1} or not rest:
+        return None
+    return relabelled(Term(term.number, term.scalars, tuple(rest)), {1: 0})
+
+
+def _better_turned(x: Node) -> Node | None:
+    """Give a matrix's transpose where that is the one of the two that inverses and determinants are written with."""
+    if x.ndim != 2:
+        return None
+    here, there = _of(x), expand(x.T)
+    weights = [sum(f.labels == (1, 0) for t in terms.terms for f in t.factors) for terms in (here, there)]
+    return rebuild(there) if (weights[1], repr(there.key)) < (weights[0], repr(here.key)) else None
+
+
 def _inverse(atom: Node) -> Terms | None:
     (x,) = atom.inputs
+    turned = _better_turned(x)
+    if turned is not None:
+        return collected(x.shape, [relabelled(t, {0: 1, 1: 0}) for t in expand(build("inv", turned)).terms])
     terms = _of(x).terms
+    if len(terms) == 1 and len(x.shape) == 2:
+        links = _chain(terms[0])
+        if links is not None and len(links) > 1:
+            product: list[Factor] = []
+            for f in links:
+                # The inverse of a link runs the other way: its rows are the link's columns.
+                product.append(Factor(build("inv", f.atom), f.labels[::-1]))
+            back = relabelled(Term(Fraction(1), (), tuple(product)), {0: 1, 1: 0})
+            scale = Term(Fraction(1), ((constant(_plain(terms[0].number)), Fraction(-1)),
+                                       *[(a, -e) for a, e in terms[0].scalars]))  # fmt: skip
+            return collected(x.shape, _with_atoms(_joined_terms(scale, back)))
+        entries = _diagonal_of(terms[0])
+        if entries is not None:
+            inverted = power_of(collected(x.shape[:1], [entries]), Fraction(-1))
+            eye = Term(Fraction(1), (), (Factor(lazy_eye(x.shape[0]), (0, 1)),))
+            return collected(x.shape, [_times(t, eye) for t in inverted.terms])
     if len(terms) == 1 and not terms[0].scalars and terms[0].number == 1 and len(terms[0].factors) == 1:
         (f,) = terms[0].factors
         if f.power == 1 and f.atom.op == "inv":
@@ -440,14 +639,38 @@ def _inverse(atom: Node) -> Terms | None:
     read = _scaled_matrix(atom)
     if read is None:
         return None
-    number, scalars, matrix, turned = read
+    number, scalars, matrix, transposed = read
     inner = expand(build("inv", matrix))
-    names = {0: 1, 1: 0} if turned else {}
+    names: dict[Label, Label | None] = {0: 1, 1: 0} if transposed else {}
     scale = Term(_power_number(number, Fraction(-1)), tuple([(a, -e) for a, e in scalars]))
     return collected(x.shape, [_times(scale, relabelled(t, names)) for t in inner.terms])
 
 
+def _with_atoms(term: Term) -> list[Term]:
+    """Put each inverse among the factors into normal form."""
+    made = [Term(term.number, term.scalars)]
+    for f in term.factors:
+        parts = _of(f.atom).terms
+        own = dict(enumerate(f.labels))
+        made = [_joined_terms(m, _relabelled_apart(t, own)) for m in made for t in parts]
+    return made
+
+
 def _determinant(atom: Node) -> Terms | None:
+    better = _better_turned(atom.inputs[0])
+    if better is not None:
+        return expand(build(atom.op, better))
+    terms = _of(atom.inputs[0]).terms
+    if atom.op == "det" and len(terms) == 1:
+        links = _chain(terms[0])
+        if links is not None and len(links) > 1 and terms[0].number == 1 and not terms[0].scalars:
+            made = [Term(Fraction(1))]
+            for f in links:
+                made = [_times(m, t) for m in made for t in expand(build("det", f.atom)).terms]
+            return collected((), made)
+        plain = terms[0].number == 1 and not terms[0].scalars
+        if links is not None and len(links) == 1 and links[0].atom.op == "inv" and plain:
+            return power_of(expand(build("det", links[0].atom.inputs[0])), Fraction(-1))
     read = _scaled_matrix(atom)
     if read is None or not isinstance(atom.inputs[0].shape[0], int):
         if read is not None and read[0] == 1 and not read[1]:
@@ -480,6 +703,9 @@ _RULES = {
     "add": _added, "sub": _added, "neg": _negated, "mul": _multiplied, "div": _divided, "square": _raised,
     "sqrt": _raised, "rsqrt": _raised, "pow": _raised, "einsum": _contracted, "sum": _summed,
     "transpose": _transposed, "broadcast_to": _repeated, "reshape": _laid_out, "eye": _identity_matrix,
+    "where": _branched, "softmax": _exponentials, "logsumexp": _exponentials,
+    "cofactor": lambda node: _cofactors(node) if node.ndim == 2 else None,
+    "cofactor_slope": lambda node: _cofactors(node) if node.ndim == 2 else None,
     "identity": lambda node: _of(node.inputs[0]),
     "solve": lambda node: _solved(node) if node.inputs[0].ndim == 2 and node.inputs[1].ndim <= 2 else None,
 }  # fmt: skip
@@ -558,10 +784,19 @@ def canonical(term: Term) -> Term | None:
     for atom, e in scalars:
         value = atom.value
         if value.__class__ in NUMBERS:
-            number = number * _power_number(_number(value), e)
+            outside, roots = _roots(_number(value), e)
+            number = number * outside
+            for root, power in roots:
+                known = powers.get(root.key)
+                powers[root.key] = (root, power + (known[1] if known else 0))
             continue
         known = powers.get(atom.key)
         powers[atom.key] = (atom, e + (known[1] if known else 0))
+    for key, (atom, e) in list(powers.items()):
+        if atom.value.__class__ in NUMBERS and isinstance(e, Fraction) and (e >= 1 or e < 0):
+            up = math.floor(e)
+            number = number * _power_number(_number(atom.value), Fraction(up))
+            powers[key] = (atom, e - up)
     if number == 0:
         return None
     kept = tuple(sorted([p for p in powers.values() if p[1] != 0], key=lambda p: p[0].key))
@@ -572,6 +807,7 @@ def _reduced(factors: list[Factor], scalars: list[tuple[Node, Number]]) -> list[
     """Apply the laws of the identity, of inverses, of orthogonal matrices and of powers until nothing changes."""
     while True:
         changed = _merge_powers(factors, scalars) or _drop_identities(factors, scalars) or _cancel(factors)
+        changed = changed or _cancel_networks(factors)
         if not changed:
             return factors
 
@@ -584,7 +820,7 @@ def _merge_powers(factors: list[Factor], scalars: list[tuple[Node, Number]]) -> 
         for j in range(i):
             g = factors[j]
             same_entries = f.labels == g.labels or symmetric(f.atom) and f.labels == g.labels[::-1]
-            if f.atom is g.atom and same_entries and f.atom.op != "eye":
+            if f.atom is g.atom and same_entries and f.atom.op != "eye" and not _is_indicator(f.atom):
                 factors[j] = Factor(g.atom, g.labels, g.power + f.power)
                 del factors[i]
                 return True
@@ -596,10 +832,20 @@ def _merge_powers(factors: list[Factor], scalars: list[tuple[Node, Number]]) -> 
     return False
 
 
+def _is_indicator(atom: Node) -> bool:
+    """Say whether an atom is 0 or 1 everywhere, being sign(relu(u))."""
+    return atom.op == "sign" and atom.inputs[0].op == "relu"
+
+
 def _sign_pair(f: Factor, g: Factor) -> Factor | None:
     """Read sign(u) u as |u|, sign(u) |u| and u/|u| ... as one factor."""
     if f.labels != g.labels:
         return None
+    if _is_indicator(f.atom):
+        if g.atom is f.atom.inputs[0] and g.power > 0:
+            return g
+        if g.atom is f.atom and f.power > 0:
+            return Factor(f.atom, f.labels)
     if f.atom.op == "sign" and f.power == 1 and g.power == 1:
         if f.atom.inputs[0] is g.atom:
             return Factor(build("abs", g.atom), f.labels)
@@ -668,13 +914,64 @@ def _cancel(factors: list[Factor]) -> bool:
                 if shared is None or shared >= 0 or shared != g.labels[q] or uses[shared] != 2:
                     continue
                 if _undoes(f.atom, p, g.atom, q):
-                    eye = build("eye", params=(f.atom.shape[1 - p],))
+                    eye = lazy_eye(f.atom.shape[1 - p])
                     new = Factor(eye, (f.labels[1 - p], g.labels[1 - q]))
                     for k in sorted((i, j), reverse=True):
                         del factors[k]
                     factors.append(new)
                     return True
     return False
+
+
+def _cancel_networks(factors: list[Factor]) -> bool:
+    """Replace inv(M) M by the identity where M is a product of several factors."""
+    uses: dict[Label | None, int] = {}
+    for f in factors:
+        for x in f.labels:
+            uses[x] = uses.get(x, 0) + 1
+    for i, f in enumerate(factors):
+        if f.atom.op != "inv" or f.power != 1 or len(f.labels) != 2:
+            continue
+        terms = _of(f.atom.inputs[0]).terms
+        if len(terms) != 1 or len(terms[0].factors) < 2 or terms[0].number != 1 or terms[0].scalars:
+            continue
+        for axis in (0, 1):
+            shared = f.labels[axis]
+            if shared is None or shared >= 0:
+                continue
+            # inv(M)[a, b] M[b, c] joins M's axis 0 to b; M[c, a] inv(M)[a, b] joins its axis 1 to a.
+            for chosen, where in _matches(terms[0].factors, factors, {1 - axis: shared}, i):
+                far = where[axis]
+                inner = {x for x in where.values() if x is not None and x not in (shared, far)} | {shared}
+                held = sum(factors[k].labels.count(x) for k in chosen for x in inner) + f.labels.count(shared)
+                if shared == far or far is None or held != sum(uses[x] for x in inner):
+                    continue
+                pair = (f.labels[1 - axis], far)
+                rest = [g for k, g in enumerate(factors) if k != i and k not in chosen]
+                factors[:] = [*rest, Factor(lazy_eye(f.atom.shape[0]), pair)]
+                return True
+    return False
+
+
+def _matches(
+    pattern: Sequence[Factor], factors: Sequence[Factor], names: dict[Label, Label | None], skip: int
+) -> Iterable[tuple[list[int], dict[Label, Label | None]]]:
+    """Find a pattern's factors among others, with the labels that its labels then stand for."""
+    states: list[tuple[list[int], dict[Label, Label | None]]] = [([], dict(names))]
+    for p in pattern:
+        grown = []
+        for chosen, known in states:
+            for k, g in enumerate(factors):
+                if k == skip or k in chosen or g.atom is not p.atom or g.power != p.power:
+                    continue
+                for labels in {g.labels, g.labels[::-1]} if symmetric(g.atom) else {g.labels}:
+                    new = dict(known)
+                    pairs = zip(p.labels, labels, strict=True)
+                    fits = all([x is not None and new.setdefault(x, y) == y for x, y in pairs])
+                    if fits and len(set(new.values())) == len(new):
+                        grown.append(([*chosen, k], new))
+        states = grown[:64]
+    return states
 
 
 def _undoes(a: Node, p: int, b: Node, q: int) -> bool:
@@ -717,7 +1014,7 @@ def ordered(factors: Sequence[Factor]) -> tuple[Factor, ...]:
     """Put factors in canonical order and name the summed labels -1, -2, ... in order of appearance."""
     if not factors:
         return ()
-    colours = {f: (f.atom.key, str(f.power)) for f in factors}
+    colours: dict[Factor, tuple[str, ...]] = {f: (f.atom.key, str(f.power)) for f in factors}
     label_colours: dict[Label | None, Any] = {
         x: ("axis", x) if x is None or x >= 0 else ("sum",) for f in factors for x in f.labels
     }
@@ -746,10 +1043,10 @@ def ordered(factors: Sequence[Factor]) -> tuple[Factor, ...]:
     best: tuple[Factor, ...] | None = None
     best_key: Any = None
     for order in itertools.islice(orders, _TIES):
-        named = _named([f for group in order for f in group])
-        key = [_factor_key(f) for f in named]
-        if best_key is None or key < best_key:
-            best, best_key = named, key
+        for named in _namings([f for group in order for f in group], label_colours):
+            key = [_factor_key(f) for f in named]
+            if best_key is None or key < best_key:
+                best, best_key = named, key
     assert best is not None
     return best
 
@@ -761,30 +1058,37 @@ def hash_of(parts: Sequence[str]) -> str:
     return hashlib.blake2b("|".join(parts).encode(), digest_size=8).hexdigest()
 
 
-def _named(factors: Sequence[Factor]) -> tuple[Factor, ...]:
-    names: dict[Label, Label] = {}
-    out = []
+def _namings(factors: Sequence[Factor], colours: Mapping[Label | None, Any]) -> list[tuple[Factor, ...]]:
+    """Name the summed labels -1, -2, ... in order of appearance.
+
+    A symmetric factor may be read either way: labels already named come first, then those of smaller colour; where the
+    colours are equal, both ways are given.
+    """
+    states: list[tuple[dict[Label, Label], list[Factor]]] = [({}, [])]
     for f in factors:
-        labels: list[Label | None] = []
-        given = list(f.labels)
-        if symmetric(f.atom) and len(given) == 2:
-            # Either order reads the same entries: known labels first, axes before sums.
-            given.sort(key=lambda x: (x not in names if x is not None and x < 0 else False, _rank(x, names)))
-        for x in given:
-            if x is None or x >= 0:
-                labels.append(x)
-            else:
-                labels.append(names.setdefault(x, -1 - len(names)))
-        if symmetric(f.atom) and len(labels) == 2:
-            labels.sort(key=lambda x: (x is None, x if x is not None and x >= 0 else 10**6 - (x or 0)))
-        out.append(Factor(f.atom, tuple(labels), f.power))
-    return tuple(out)
+        grown = []
+        for names, done in states:
+            orders = [f.labels]
+            if len(f.labels) == 2 and f.labels[0] != f.labels[1] and symmetric(f.atom):
+                ranks = [_rank(x, names, colours) for x in f.labels]
+                if ranks[0] > ranks[1]:
+                    orders = [f.labels[::-1]]
+                elif ranks[0] == ranks[1] and len(states) < 64:
+                    orders = [f.labels, f.labels[::-1]]
+            for order in orders:
+                known = dict(names)
+                labels = tuple([x if x is None or x >= 0 else known.setdefault(x, -1 - len(known)) for x in order])
+                grown.append((known, [*done, Factor(f.atom, labels, f.power)]))
+        states = grown
+    return [tuple(done) for _, done in states]
 
 
-def _rank(x: Label | None, names: Mapping[Label, Label]) -> int:
+def _rank(x: Label | None, names: Mapping[Label, Label], colours: Mapping[Label | None, Any]) -> tuple[int, Any]:
     if x is None:
-        return 10**9
-    return x if x >= 0 else 10**6 - names.get(x, -(10**6))
+        return 3, ""
+    if x >= 0:
+        return 0, x
+    return (1, -names[x]) if x in names else (2, repr(colours[x]))
 
 
 # Back to nodes.
@@ -844,8 +1148,10 @@ def network(node: Node) -> list[Factor]:
     for letters, x in zip(operands, nodes, strict=True):
         labels = [names[c] for c in letters]
         atom, power = _power_of_node(x)
-        if atom.op == "reshape" and atom.ndim < atom.inputs[0].ndim and atom.shape == tuple(
-            [d for d in atom.inputs[0].shape if d != 1]
+        if (
+            atom.op == "reshape"
+            and atom.ndim < atom.inputs[0].ndim
+            and atom.shape == tuple([d for d in atom.inputs[0].shape if d != 1])
         ):
             rest = iter(labels)
             inner, more = _power_of_node(atom.inputs[0])
