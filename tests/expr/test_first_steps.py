@@ -99,3 +99,22 @@ def test_functions_of_scipy_that_are_rows(name):
 def test_shapes_that_do_not_multiply_are_both_named():
     with pytest.raises(tw.InputError, match=r"@ of shapes \(3, 4\) and \(3,\)"):
         tw.grad(lambda x: np.sum(np.ones((3, 4)) @ x))(np.ones(3))
+
+
+@pytest.mark.parametrize(
+    "function, slopes",
+    [
+        (lambda x: np.where(x > 0, 1 / x, 0.0), [[0, -1 / 4], [0, 1 / 4], [0, -3 / 8]]),
+        (lambda x: np.where(x > 0, x**-1.0, 0.0), [[0, -1 / 4], [0, 1 / 4], [0, -3 / 8]]),
+        (lambda x: np.where(x > 0, np.log(x), 0.0), [[0, 1 / 2], [0, -1 / 4], [0, 1 / 4]]),
+    ],
+)
+def test_higher_orders_past_a_branch_not_taken_are_arrays(function, slopes):
+    x = np.array([0.0, 2.0])
+    derivative = function
+    for expected in slopes:
+        by_rows = np.diag(tw.jacobian(derivative, mode="reverse")(x))
+        derivative = tw.elementwise_grad(derivative)
+        for found in (derivative(x), tw.compile(derivative)(x), by_rows):
+            assert isinstance(found, np.ndarray)
+            np.testing.assert_allclose(found, expected, rtol=arithmetic(operations=20))

@@ -637,6 +637,10 @@ def _build_lazy(op: Op, inputs: Sequence[Any], params: tuple[Any, ...]) -> Node:
         # A number, however often repeated and laid out, stays a number without a precision.
         number = nodes[0] if _is_number(nodes[0]) else nodes[0].inputs[0]
         return _intern(("broadcast_to", (shape,), id(number)), "broadcast_to", (number,), (shape,), shape, kind)
+    if op.elementwise and shape and all(is_filler(x) or _is_number(x) for x in nodes):
+        # Numbers that are only laid out meet numbers: the result is one, too.
+        number = constant(evaluate_op(op, [x.inputs[0].value if x.inputs else x.value for x in nodes], params))
+        return _intern(("broadcast_to", (shape,), id(number)), "broadcast_to", (number,), (shape,), shape, kind)
     if _ready(op, nodes, params):
         values = _values(nodes)
         value = evaluate_op(op, values, params, all(v.__class__ in NATIVE for v in values))

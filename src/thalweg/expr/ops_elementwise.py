@@ -147,6 +147,8 @@ def _logaddexp_jvp(node: Node, tangents: Tangents) -> Node | None:
 
 def _pow_vjp(g: Any, i: int, y: Any, x: Any, p: Any) -> Any:
     if i == 0:
+        if p.__class__ is Node and is_constant(p):
+            p = p.value
         if p.__class__ in NUMBERS:
             return g * (0.0, 1.0, 2.0 * x)[int(p)] if p in (0, 1, 2) else g * (p * x ** (p - 1))  # type: ignore[operator]
         return g * namespace.where(namespace.equal(p, 0), 0.0, p * x ** (p - 1))
