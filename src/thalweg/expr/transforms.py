@@ -38,12 +38,6 @@ def grad(function: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = Fal
         >>> grad(lambda x, y: x**2 * y, argnums=(0, 1))(3.0, 2.0)
         (12.0, 9.0)
 
-    Example:
-        >>> grad(lambda x, y: x**2 * y)(3.0, 2.0)
-        12.0
-        >>> grad(lambda x, y: x**2 * y, argnums=(0, 1))(3.0, 2.0)
-        (12.0, 9.0)
-
     """
 
     @named("grad", function)
@@ -59,10 +53,6 @@ def value_and_grad(function: Callable[..., Any], argnums: Argnums = 0, has_aux: 
 
     Returns:
         A function that gives (value, gradient), or ((value, aux), gradient) with ``has_aux``.
-
-    Example:
-        >>> value_and_grad(lambda x: x**2)(3.0)
-        (9.0, 6.0)
 
     Example:
         >>> value_and_grad(lambda x: x**2)(3.0)
@@ -95,11 +85,6 @@ def elementwise_grad(function: Callable[..., Any], argnums: Argnums = 0) -> Call
         >>> elementwise_grad(np.square)(np.array([1.0, 2.0, 3.0]))
         array([2., 4., 6.])
 
-    Example:
-        >>> import numpy as np
-        >>> elementwise_grad(np.square)(np.array([1.0, 2.0, 3.0]))
-        array([2., 4., 6.])
-
     """
 
     @named("elementwise_grad", function)
@@ -126,11 +111,6 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any
         >>> value, pull(1.0)
         (6.0, (2.0, 3.0))
 
-    Example:
-        >>> value, pull = vjp(lambda x, y: x * y, 3.0, 2.0)
-        >>> value, pull(1.0)
-        (6.0, (2.0, 3.0))
-
     """
     call = Call(function, tuple(range(len(primals))), False, primals, {})
     return call.value(), call.pull
@@ -145,11 +125,6 @@ def make_vjp(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[...
 
     Returns:
         A function of the same arguments.
-
-    Example:
-        >>> pull, value = make_vjp(lambda x: x**2)(3.0)
-        >>> value, pull(1.0)
-        (9.0, 6.0)
 
     Example:
         >>> pull, value = make_vjp(lambda x: x**2)(3.0)
@@ -184,10 +159,6 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
         >>> jvp(lambda x, y: x * y, (3.0, 2.0), (1.0, 0.0))
         (6.0, 2.0)
 
-    Example:
-        >>> jvp(lambda x, y: x * y, (3.0, 2.0), (1.0, 0.0))
-        (6.0, 2.0)
-
     """
     if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):
         given = f"primals of type {type(primals).__name__} and tangents of type {type(tangents).__name__}"
@@ -208,10 +179,6 @@ def make_jvp(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[...
 
     Returns:
         A function of the same arguments, which gives a function of the direction.
-
-    Example:
-        >>> make_jvp(lambda x: x**2)(3.0)(1.0)
-        (9.0, 6.0)
 
     Example:
         >>> make_jvp(lambda x: x**2)(3.0)(1.0)
@@ -240,10 +207,6 @@ def hvp(function: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
 
     Returns:
         A function ``product(*args, v)`` with v shaped like that argument; it gives an array of the same shape.
-
-    Example:
-        >>> hvp(lambda x: x**3)(2.0, 1.0)
-        12.0
 
     Example:
         >>> hvp(lambda x: x**3)(2.0, 1.0)
