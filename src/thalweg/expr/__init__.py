@@ -67,9 +67,11 @@ from thalweg.expr.namespace import (
 )
 from thalweg.expr.node import Node, Op, constant, symbol, variable
 from thalweg.expr.numerical import numerical_derivative, numerical_gradient
+from thalweg.expr.parsing import Parsed, parse
 from thalweg.expr.primitive import primitive
 from thalweg.expr.simplify import simplify, simplify_all
 from thalweg.expr.sums import join_products
+from thalweg.expr.symbols import matrix, scalar, tensor, vector
 from thalweg.expr.trace import evaluate, trace, trace_loss
 from thalweg.expr.transforms import elementwise_grad, grad, make_jvp, make_vjp, value_and_grad
 
@@ -84,6 +86,7 @@ __all__ = [
     "Node",
     "Op",
     "Order",
+    "Parsed",
     "abs",
     "add",
     "arctan",
@@ -133,6 +136,7 @@ __all__ = [
     "make_jvp",
     "make_vjp",
     "matmul",
+    "matrix",
     "max",
     "maximum",
     "mean",
@@ -144,12 +148,14 @@ __all__ = [
     "numerical_derivative",
     "numerical_gradient",
     "outer",
+    "parse",
     "pick",
     "pow",
     "relu",
     "reorder",
     "primitive",
     "reshape",
+    "scalar",
     "sigmoid",
     "sign",
     "simplify",
@@ -165,12 +171,14 @@ __all__ = [
     "sum",
     "symbol",
     "tanh",
+    "tensor",
     "trace",
     "trace_loss",
     "trace_of",
     "transpose",
     "value_and_grad",
     "variable",
+    "vector",
     "vjp",
     "where",
 ]

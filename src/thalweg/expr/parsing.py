@@ -1,0 +1,319 @@
+"""Formulas in ordinary notation become expressions: `parse`.
+
+Four steps: `formula` reads the text, `formula_kinds` finds out which undeclared names are scalars, vectors or matrices,
+`formula_sizes` finds every size, and what is built here is the expression. Vectors are columns; `'` transposes; a row
+times a column is a scalar, a column times a row an outer product. Rows and columns are both nodes with one axis: which
+of them a value is, is known here alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from thalweg.core.errors import InputError, ThalwegError
+from thalweg.expr import namespace
+from thalweg.expr.formula import SIZED, Item, fail, read
+from thalweg.expr.formula_functions import COLUMN, FUNCTIONS, MATRIX, SCALAR, WORDS, kron, letters
+from thalweg.expr.formula_kinds import choose_kinds
+from thalweg.expr.formula_sizes import Sizes
+from thalweg.expr.node import ATTRIBUTES, Node, build, check_shape, constant, lazy_eye, symbol
+from thalweg.expr.rows import Dimension
+from thalweg.expr.shapes import show, spread
+
+DIMENSIONS = ("n", "m", "k", "p")
+"""Names that mean a size unless they are declared as symbols."""
+
+Declaration = Node | Sequence[Dimension]
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A formula that was read.
+
+    Attributes:
+        text: The formula.
+        node: Its value: no axis for a scalar, one for a vector, two for a matrix. A matrix made by `kron` keeps the
+            axes of its factors apart, those of its rows before those of its columns.
+        kind: "scalar", "column", "row" or "matrix".
+        rows: The axes of its rows.
+        columns: The axes of its columns.
+        symbols: The names in it, in order of appearance, and what they stand for.
+
+    """
+
+    text: str
+    node: Node
+    kind: str
+    rows: tuple[Dimension, ...]
+    columns: tuple[Dimension, ...]
+    symbols: dict[str, Node]
+
+    @property
+    def orientation(self) -> str | None:
+        """Of a vector: "column" or "row"."""
+        return self.kind if self.kind in ("column", "row") else None
+
+
+def parse(
+    text: str,
+    /,
+    symbols: Mapping[str, Declaration] | Iterable[Node] | None = None,
+    **attributes: str | Iterable[str],
+) -> Parsed:
+    """Read a formula such as "log(x'*A*x)".
+
+    Undeclared names are scalars, vectors or matrices as their use needs; where that leaves a choice, lower-case names
+    are scalars (vectors, if transposed, summed or multiplied by a matrix) and upper-case names matrices. Their sizes
+    are called n, m, k and p, which are therefore no names of symbols unless declared.
+
+    Args:
+        text: The formula: `+ - * / ^`, the transpose `'`, entry by entry `.* ./ .^`, functions such as exp, inv, det,
+            tr, norm2, diag and kron, the makers eye(n), vector(c, n) and matrix(c, m, n), whose sizes may be left out
+            where their neighbours fix them, and blocks [a, b; c, d].
+        symbols: What names stand for: nodes with at most two axes (such as `thalweg.vector` makes them), by name or in
+            any order, or shapes by name.
+        **attributes: What is known of a name: "symmetric", "positive definite", "diagonal", "orthogonal" or
+            "nonnegative", or several of them.
+
+    Returns:
+        The expression, with its kind, its shape and its symbols.
+
+    Raises:
+        InputError: where the text is no formula or its shapes do not fit; the message points at the character, names
+            both sides and says what to write.
+
+    Example:
+        >>> parse("x'*A*x", A="symmetric").symbols
+        {'x': Node(x: n), 'A': Node(A: nxn)}
+
+    """
+    items = read(text, FUNCTIONS)
+    known = {name: attribute_set(name, given) for name, given in attributes.items()}
+    declared = _declared(symbols, known)
+    shapes = {name: node.shape for name, node in declared.items()}
+    _mark_dimensions(text, items, shapes)
+    names = dict.fromkeys([item.value for item in items if item.op == "name"])
+    for name in known:
+        if name not in names:
+            raise InputError(f"{name}={attributes[name]!r}: {name} is not in the formula {text!r}", "use a name of it")
+    kinds = {name: (SCALAR, COLUMN, MATRIX)[len(shape)] for name, shape in shapes.items()}
+    square = [name for name in known if name not in shapes and known[name] - {"nonnegative"}]
+    sizes = Sizes(text, items, shapes, choose_kinds(items, kinds, square), square)
+    found = {name: declared[name] if name in declared else _symbol(name, sizes, known) for name in names}
+    node = _Builder(text, items, sizes, found).build()
+    layout = sizes.layouts[-1]
+    return Parsed(text, node, WORDS[sizes.kind(layout)], sizes.shape(layout[0]), sizes.shape(layout[1]), found)
+
+
+def attribute_set(name: str, given: str | Iterable[str]) -> frozenset[str]:
+    """Read attributes as a person may write them: "positive_definite", or several in a list.
+
+    Args:
+        name: What they are said of.
+        given: One or several.
+
+    Returns:
+        Them.
+
+    Raises:
+        InputError: for one that there is not.
+
+    """
+    parts = given.split(",") if isinstance(given, str) else list(given)
+    known = frozenset([str(part).strip().replace("_", " ").replace("-", " ") for part in parts])
+    if not known <= ATTRIBUTES:
+        wrong = ", ".join(sorted(known - ATTRIBUTES))
+        raise InputError(f"{name} cannot be {wrong!r}", f"use {', '.join(sorted(ATTRIBUTES))}")
+    return _implied(known)
+
+
+def _implied(attributes: frozenset[str]) -> frozenset[str]:
+    return attributes | {"symmetric"} if "positive definite" in attributes else attributes
+
+
+def _declared(
+    symbols: Mapping[str, Declaration] | Iterable[Node] | None, known: Mapping[str, frozenset[str]]
+) -> dict[str, Node]:
+    """Give a node for each declared name."""
+    if symbols is None:
+        return {}
+    if isinstance(symbols, Node):
+        symbols = [symbols]
+    pairs = symbols.items() if isinstance(symbols, Mapping) else [(getattr(s, "name", ""), s) for s in symbols]
+    found: dict[str, Node] = {}
+    for name, given in pairs:
+        if name in FUNCTIONS or name in SIZED:
+            raise InputError(f"the symbol {name} has the name of a function", "give it another name")
+        if not isinstance(given, Node):
+            if isinstance(given, (str, int)) or not isinstance(given, Sequence):
+                raise InputError(
+                    f"symbols: {name} is {given!r}", "give nodes (thalweg.vector) or shapes such as ('m', 'n')"
+                )
+            node = symbol(name, check_shape(given, f"symbol {name!r}"), None, known.get(name, ()))
+        elif name in known and not known[name] <= _implied(frozenset(given.params[2] if len(given.params) > 2 else ())):
+            raise InputError(
+                f"{name}={', '.join(sorted(known[name]))!r}, but {name} is declared as a symbol without that",
+                "declare the symbol with it",
+            )
+        else:
+            node = given
+        if node.ndim > 2:
+            raise InputError(f"{name} of shape {show(node.shape)}", "formulas have scalars, vectors and matrices alone")
+        if found.get(name, node) is not node:
+            raise InputError(f"symbols: {name} is declared twice, differently", "declare it once")
+        found[name] = node
+    for name, node in found.items():
+        if any(d in found for d in node.shape):
+            raise InputError(
+                f"{name} of shape {show(node.shape)}: a symbol has the name of a size", "rename one of them"
+            )
+    return found
+
+
+def _mark_dimensions(text: str, items: Sequence[Item], shapes: Mapping[str, Sequence[Dimension]]) -> None:
+    """Tell names of sizes from names of symbols: n, m, k, p, and what shapes and makers name."""
+    sizes = {*DIMENSIONS, *[d for shape in shapes.values() for d in shape]}
+    sizes |= {d for item in items for d, _ in item.sizes}
+    for item in items:
+        if item.op == "name" and item.value not in shapes and item.value in sizes:
+            item.op = "dimension"
+
+
+def _symbol(name: str, sizes: Sizes, known: Mapping[str, frozenset[str]]) -> Node:
+    rows, columns = sizes.symbols[name]
+    return symbol(name, sizes.shape(rows + columns), None, known.get(name, ()))
+
+
+class _Builder:
+    """Builds the expression of a formula whose kinds and sizes are known."""
+
+    def __init__(self, text: str, items: Sequence[Item], sizes: Sizes, symbols: Mapping[str, Node]) -> None:
+        self.text = text
+        self.items = items
+        self.sizes = sizes
+        self.symbols = symbols
+        self.nodes: list[Node] = []
+
+    def build(self) -> Node:
+        """Build every item in turn and give the last."""
+        for place, item in enumerate(self.items):
+            try:
+                self.nodes.append(constant(self.make(place, item)))
+            except ThalwegError as error:
+                if "\n" in error.problem:
+                    raise
+                fail(self.text, item.at, error.problem, error.remedy)
+        return self.nodes[-1]
+
+    def make(self, place: int, item: Item) -> Any:
+        """Build one item."""
+        op = item.op
+        if op == "name":
+            return self.symbols[item.value]
+        if op == "number":
+            return item.value
+        if op == "dimension":
+            return namespace.dimension(self.sizes.size(item.value).root().known or 1)
+        if op == "neg":
+            return build("neg", self.nodes[item.parts[0]])
+        if op == "'":
+            return self.transposed(item.parts[0])
+        if op == "maker":
+            return self.made(place, item)
+        if op == "block":
+            return self.block(place, item)
+        if op == "call":
+            if len(item.parts) == 2:
+                (a, rows), (b, more) = [(self.nodes[p], len(self.sizes.layouts[p][0])) for p in item.parts]
+                return kron(a, rows, b, more)
+            (part,) = item.parts
+            return FUNCTIONS[item.value].apply(self.nodes[part], len(self.sizes.layouts[part][0]))
+        return self.joined(place, item)
+
+    def transposed(self, part: int) -> Node:
+        """Exchange rows and columns."""
+        node, split = self.nodes[part], len(self.sizes.layouts[part][0])
+        if split in (0, node.ndim):
+            return node
+        return build("transpose", node, params=((*range(split, node.ndim), *range(split)),))
+
+    def made(self, place: int, item: Item) -> Node:
+        """Build an identity, or equal entries."""
+        rows, columns = (self.sizes.shape(axes) for axes in self.sizes.layouts[place])
+        return lazy_eye(rows[0]) if item.value == "eye" else spread(self.nodes[item.parts[0]], rows + columns)
+
+    def joined(self, place: int, item: Item) -> Any:
+        """Build what an operator makes of its two sides."""
+        left, right = item.parts
+        (rows_a, _), (_, columns_b) = self.sizes.layouts[left], self.sizes.layouts[right]
+        a, b = self.nodes[left], self.nodes[right]
+        if item.op == "*" and a.ndim and b.ndim:
+            axes = self.sizes.joined[place]
+            a = self.fitted(a, rows_a + axes)
+            b = self.fitted(b, axes + columns_b)
+            if len(axes) == 1 and a.ndim <= 2 and b.ndim <= 2:
+                return namespace.matmul(a, b)
+            i, j, k = letters(len(rows_a), len(axes), len(columns_b))
+            return build("einsum", a, b, params=(f"{i}{j},{j}{k}->{i}{k}",))
+        if item.op == "^" and a.ndim:
+            return self.power(place, a, b)
+        if a.ndim and b.ndim:
+            rows, columns = self.sizes.layouts[place]
+            a, b = self.fitted(a, rows + columns), self.fitted(b, rows + columns)
+        return build(_OPS[item.op], a, b)
+
+    def fitted(self, node: Node, axes: tuple[Any, ...]) -> Node:
+        """Lay a matrix out over axes with equally many entries."""
+        shape = self.sizes.shape(axes)
+        return node if node.shape == shape else build("reshape", node, params=(shape,))
+
+    def power(self, place: int, x: Node, exponent: Node) -> Node:
+        """Multiply a matrix with itself; negative powers are those of the inverse."""
+        number = _whole(exponent.value)
+        item = self.items[place]
+        if number is None:
+            shown = self.sizes.describe(item.parts[1])
+            fail(self.text, item.at, f"a matrix to the power of {shown}",
+                 "give a whole number; .^ is the power of each entry")  # fmt: skip
+        if abs(number) > MOST_FACTORS:
+            fail(self.text, item.at, f"a matrix to the power of {number}", f"give at most {MOST_FACTORS}")
+        rows, columns = self.sizes.layouts[item.parts[0]]
+        i, j, k = letters(len(rows), len(rows), len(rows))
+        if number == 0:
+            deltas = [lazy_eye(d) for d in self.sizes.shape(rows)]
+            pairs = ",".join([a + b for a, b in zip(i, j, strict=True)])
+            return deltas[0] if len(deltas) == 1 else build("einsum", *deltas, params=(f"{pairs}->{i}{j}",))
+        base = FUNCTIONS["inv"].apply(x, len(rows)) if number < 0 else x
+        made = base
+        for _ in range(abs(number) - 1):
+            made = build("einsum", made, base, params=(f"{i}{j},{j}{k}->{i}{k}",))
+        return made
+
+    def block(self, place: int, item: Item) -> Node:
+        """Stack rows of parts."""
+        rows, columns = self.sizes.layouts[place]
+        stacked = []
+        start = 0
+        for n in item.value:
+            parts = []
+            for p in item.parts[start : start + n]:
+                own_rows, own_columns = self.sizes.layouts[p]
+                shape = (*(self.sizes.shape(own_rows) or (1,)), *(self.sizes.shape(own_columns) or (1,)))
+                node = self.nodes[p]
+                parts.append(node if node.shape == shape else build("reshape", node, params=(shape,)))
+            start += n
+            stacked.append(parts[0] if n == 1 else build("concatenate", *parts, params=(1,)))
+        whole = stacked[0] if len(stacked) == 1 else build("concatenate", *stacked, params=(0,))
+        return self.fitted(whole, rows + columns)
+
+
+def _whole(value: Any) -> int | None:
+    return int(value) if isinstance(value, (int, float)) and float(value).is_integer() else None
+
+
+MOST_FACTORS = 64
+"""The largest power of a matrix: each factor is written out."""
+
+_OPS = {"+": "add", "-": "sub", "*": "mul", "/": "div", ".*": "mul", "./": "div", ".^": "pow", "^": "pow"}
