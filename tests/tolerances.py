@@ -173,3 +173,23 @@ TRIGAMMA_IN_TORCH = 1e-9
 RANDOM_EXPRESSION = 1e-8
 """Of the condition of the expression, which the test computes: what the product promises. Rounding alone leaves about
 1e-14 of it; torch's digamma and trigamma, 3e-10 off, are what comes near."""
+
+
+# Structured Hessians (tests/expr/test_structure.py).
+
+
+def structured(size, dtype=np.float64):
+    """An entry of a Hessian by its factors beside one by another program, relative to its largest entry.
+
+    Either is a sum of at most some 10 products over at most 10 * size entries; terms of opposite sign (p - p p') are up
+    to 10 times the result.
+    """
+    return 100 * eps(dtype) * np.sqrt(10 * size)
+
+
+def structured_solution(condition, size, dtype=np.float64):
+    """A solution by Woodbury's formula, blocks or eigenvectors beside one by LU, relative to its largest entry.
+
+    Both matrices differ by `structured` of their size, which the condition carries to the solution.
+    """
+    return 4 * condition * size * structured(size, dtype)

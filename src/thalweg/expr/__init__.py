@@ -70,6 +70,7 @@ from thalweg.expr.numerical import numerical_derivative, numerical_gradient
 from thalweg.expr.parsing import Parsed, parse
 from thalweg.expr.primitive import primitive
 from thalweg.expr.simplify import simplify, simplify_all
+from thalweg.expr.structure import structured_hessian
 from thalweg.expr.sums import join_products
 from thalweg.expr.symbols import matrix, scalar, tensor, vector
 from thalweg.expr.trace import evaluate, trace, trace_loss
@@ -167,6 +168,7 @@ __all__ = [
     "sqrt",
     "square",
     "sub",
+    "structured_hessian",
     "substitute",
     "sum",
     "symbol",
