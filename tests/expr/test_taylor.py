@@ -50,6 +50,12 @@ def test_a_function_of_a_vector_with_named_sizes():
     assert model(at + step) == pytest.approx(by_hand, rel=arithmetic(operations=20))
 
 
+def test_products_with_named_sizes():
+    z = ex.symbol("z", ("n",))
+    model = taylor((z @ z) ** 2 + ex.mean(z), np.array([1.0, 2.0]), order=1)
+    assert model(np.array([1.0, 3.0])) == pytest.approx(26.5 + 20 * 2 + 0.5, rel=arithmetic(operations=20))
+
+
 def test_a_quadratic_is_its_own_model():
     A = np.array([[2.0, 1.0], [0.0, 3.0]])
     model = taylor(lambda v: v @ A @ v + v[0], np.array([1.0, -1.0]))

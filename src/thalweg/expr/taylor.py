@@ -17,12 +17,12 @@ import numpy as np
 from thalweg.core.errors import InputError, UnsupportedError
 from thalweg.expr import intervals
 from thalweg.expr.differentiate import gradient, hvp, jvp, slope, substitute
-from thalweg.expr.node import Node, build, constant, symbol
+from thalweg.expr.node import Node, build, constant, symbol, table
 from thalweg.expr.rows import plain_array
 from thalweg.expr.shapes import show
 from thalweg.expr.simplify import simplify
 from thalweg.expr.trace import evaluate, trace
-from thalweg.expr.walk import topological
+from thalweg.expr.walk import resolve, topological
 
 PIECES = 256
 """Into how many boxes an interval is cut; each enclosure is off by about the width of its box."""
@@ -188,16 +188,16 @@ def _variable(node: Node, wrt: Node | str | None) -> Node:
 
 def _sized(node: Node, variable: Node, fixed: Node) -> Node:
     """Rebuild an expression for a variable whose named dimensions have become numbers."""
-    from thalweg.expr.walk import resolve
-
     sizes = {
         k: v for k, v in zip(variable.shape, fixed.shape, strict=True) if isinstance(k, str) and isinstance(v, int)
     }
     known: dict[Node, Node] = {variable: fixed}
     for x in topological([node]):
-        if x not in known:
-            inputs = [known[i] for i in x.inputs]
-            known[x] = build(x.op, *inputs, params=resolve(x.params, sizes)) if x.value is None else x
+        if x.value is not None:
+            known[x] = x
+        elif x not in known:
+            params = resolve(x.params, sizes) if table()[x.op].sized else x.params
+            known[x] = build(x.op, *[known[i] for i in x.inputs], params=params)
     return known[node]
 
 
