@@ -118,3 +118,11 @@ def test_higher_orders_past_a_branch_not_taken_are_arrays(function, slopes):
         for found in (derivative(x), tw.compile(derivative)(x), by_rows):
             assert isinstance(found, np.ndarray)
             np.testing.assert_allclose(found, expected, rtol=arithmetic(operations=20))
+
+
+@pytest.mark.parametrize("function", [lambda x: np.maximum(np.log(x), -5.0), lambda x: np.clip(np.log(x), -5.0, 5.0)])
+def test_a_side_that_loses_adds_nothing_compiled_as_eagerly(function):
+    x = np.array([0.0, 2.0])
+    slopes = tw.elementwise_grad(function)
+    for found in (slopes(x), tw.compile(slopes)(x), tw.jvp(function, (x,), (np.ones(2),))[1]):
+        assert np.array_equal(found, [0.0, 0.5])

@@ -336,7 +336,7 @@ def matmul(x1: Any, x2: Any) -> Any:
     if left_shape[-1] != right_shape[-2 if len(right_shape) > 1 else 0]:
         raise InputError(
             f"@ of shapes {show(left_shape)} and {show(right_shape)}: the last axis of the first and the "
-            f"{'last but one' if len(right_shape) > 1 else 'only'} axis of the second differ",
+            f"{'last but one' if len(right_shape) > 1 else 'only'} axis of the second differ in size",
             "make them equal, or transpose one",
         )
     left, right = "i" * (len(left_shape) > 1) + "j", "j" + "k" * (len(right_shape) > 1)

@@ -102,12 +102,12 @@ def _extremum_jvp(wins: str) -> Callable[[Node, Tangents], Node | None]:
         (x, y), (tx, ty) = node.inputs, tangents
         if tx is None and ty is None:
             return None
-        left: Any = 0.0 if tx is None else tx
-        right: Any = 0.0 if ty is None else ty
-        tie = build("mul", 0.5, build("add", left, right))
-        return spread(
-            build("where", build(wins, x, y), left, build("where", build("eq", x, y), tie, right)), node.shape
-        )
+        # Each side stands behind one mask of its own, so that a side that loses adds an exact 0, see `push`.
+        share = build("sub", 1.0, build("mul", 0.5, build("indicator", build("eq", x, y), node)))
+        left = None if tx is None else build("where", build(wins, x, y), build("mul", tx, share), 0.0)
+        right = None if ty is None else build("where", build(wins, y, x), build("mul", ty, share), 0.0)
+        total = accumulate(left, right)
+        return None if total is None else spread(total, node.shape)
 
     return jvp
 
@@ -158,8 +158,8 @@ def _pow_vjp(g: Any, i: int, y: Any, x: Any, p: Any) -> Any:
 def _extremum_vjp(wins: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     def vjp(g: Any, i: int, y: Any, a: Any, b: Any) -> Any:
         mine, other = (a, b) if i == 0 else (b, a)
-        tie = namespace.where(namespace.equal(a, b), 0.5 * g, 0.0)
-        return namespace.where(wins(mine, other), g, tie)
+        shared = namespace.where(namespace.equal(a, b), 0.5 * g, g)
+        return namespace.where(wins(mine, other), shared, 0.0)
 
     return vjp
 
@@ -221,10 +221,10 @@ ROWS = [
     Op("abs", np.abs, broadcast, _chain(lambda x, _: build("sign", x)), None, "promote", "absolute", elementwise=True,
        vjp=lambda g, i, y, x: g * namespace.sign(x), scalar=abs),
     Op("sign", np.sign, broadcast, None, None, "promote", "sign", elementwise=True),
-    Op("maximum", np.maximum, broadcast, _extremum_jvp("gt"), None, "promote", "maximum", elementwise=True,
-       vjp=_extremum_vjp(namespace.greater)),
-    Op("minimum", np.minimum, broadcast, _extremum_jvp("lt"), None, "promote", "minimum", elementwise=True,
-       vjp=_extremum_vjp(namespace.less)),
+    Op("maximum", np.maximum, broadcast, _extremum_jvp("ge"), None, "promote", "maximum", elementwise=True,
+       vjp=_extremum_vjp(namespace.greater_equal)),
+    Op("minimum", np.minimum, broadcast, _extremum_jvp("le"), None, "promote", "minimum", elementwise=True,
+       vjp=_extremum_vjp(namespace.less_equal)),
     Op("where", np.where, broadcast, _where_jvp, _where_transpose, "promote", "where({}, {}, {})", elementwise=True,
        vjp=lambda g, i, y, c, a, b: (
            None if i == 0 else namespace.where(c, g, 0.0) if i == 1 else namespace.where(c, 0.0, g))),
