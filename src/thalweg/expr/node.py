@@ -357,6 +357,18 @@ class Node(_Slots):
         """The transpose of each matrix: the last two axes exchanged."""
         return _numpy().matrix_transpose(self)
 
+    def gradient(self, wrt: Node) -> Node:
+        """Give the gradient of a scalar expression, shaped like the symbol ``wrt``, in normal form."""
+        return _derivatives().gradient_by(self, wrt)
+
+    def jacobian(self, wrt: Node) -> Node:
+        """Give all first derivatives by a symbol: the expression's shape, then the symbol's."""
+        return _derivatives().jacobian_by(self, wrt)
+
+    def hessian(self, wrt: Node) -> Node:
+        """Give all second derivatives by a symbol: the expression's shape, then the symbol's twice."""
+        return _derivatives().hessian_by(self, wrt)
+
     def __len__(self) -> int:
         if not self.shape or not isinstance(self.shape[0], int):
             raise UnsupportedError(
@@ -465,6 +477,12 @@ def _numpy() -> Any:
     from thalweg.expr import numpy_api
 
     return numpy_api
+
+
+def _derivatives() -> Any:
+    from thalweg.expr import node_derivatives
+
+    return node_derivatives
 
 
 ATTRIBUTES = frozenset(["symmetric", "positive definite", "diagonal", "orthogonal", "nonnegative"])
