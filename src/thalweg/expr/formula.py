@@ -232,6 +232,9 @@ class _Reader:
         if not self.token:
             opening = self.text[opened]
             fail(self.text, opened, f"this {opening!r} is never closed", f"add {mark!r}")
+        if self.token in (")", "]"):
+            shown = f"{mark!r} was expected, not {self.token!r}"
+            fail(self.text, self.at, shown, f"close {self.text[opened]!r} of character {opened + 1} first")
         self.left_over(f"an operator or {mark!r}")
 
     def call(self, name: str, at: int) -> int:
@@ -334,11 +337,24 @@ def _tokens(text: str) -> list[tuple[str, str, int]]:
         match = TOKEN.match(text, at)
         if match is None:
             _unknown_character(text, at)
+        if match.lastgroup == "name" and not match[0].isascii():
+            _check_letters(text, at, match[0])
         if match.lastgroup != "space":
             tokens.append((match[0], str(match.lastgroup), at))
         at = match.end()
     tokens.append(("", "end", len(text.rstrip())))
     return tokens
+
+
+def _check_letters(text: str, at: int, name: str) -> None:
+    """Refuse letters that look like exponents and transposes: a name with one would hide what is meant."""
+    import unicodedata
+
+    for i, character in enumerate(name):
+        if character != "_" and unicodedata.category(character) not in ("Lu", "Ll", "Lo", "Nd"):
+            _unknown_character(text, at + i)
+    if not name.isidentifier():
+        fail(text, at, f"{name!r} is no name", "use letters, digits and _")
 
 
 def _unknown_character(text: str, at: int) -> NoReturn:

@@ -17,7 +17,7 @@ IMPOSSIBLE = 100
 """The cost of an operation that no reading of its parts allows: more than all habits together."""
 LOWER = ((SCALAR, 0), (COLUMN, 1), (MATRIX, 10))
 UPPER = ((MATRIX, 0), (SCALAR, 10), (COLUMN, 11))
-PASSES = 3000
+PASSES = 1500
 """Readings that are tried at most; every formula met so far took fewer than 200."""
 
 Pairs = dict[tuple[int, int], int]
@@ -196,7 +196,7 @@ def choose_kinds(items: Sequence[Item], known: Mapping[str, int], matrices: Sequ
             kinds[name] = kind
             options.append((habit + price + _judged(items, kinds), price, kind))
             passes += 1
-        for bound, price, kind in options:
+        for bound, price, kind in sorted(options, key=lambda option: option[0]):
             if (not best or bound < best[0][0]) and (passes < PASSES or not best):
                 kinds[name] = kind
                 descend(place + 1, habit + price)

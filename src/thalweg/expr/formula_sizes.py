@@ -200,9 +200,10 @@ class Sizes:
             number, other = (texts[0], right) if left == SCALAR else (texts[1], left)
             many = {COLUMN: f"vector({number})", ROW: f"vector({number})'", MATRIX: f"matrix({number})"}[other]
             remedy = f"for the same number in every entry write {many}"
-            remedy += f", for a multiple of the identity {number}*eye(n)" if other == MATRIX else ""
+            multiple = "eye(n)" if number == "1" else f"{number}*eye(n)"
+            remedy += f", for a multiple of the identity {multiple}" if other == MATRIX else ""
         elif {left, right} == {COLUMN, ROW} and op != "/":
-            remedy = f"transpose one: {texts[1]}' or {texts[0]}'"
+            remedy = "transpose one of the two with '"
         elif op == "*":
             remedy = "write a'*b for an inner product, a*b' for an outer one, a.*b for entry by entry"
             if (left, right) == (MATRIX, ROW):
@@ -310,7 +311,7 @@ class Sizes:
         for place, item in enumerate(self.items):
             if item.op == "maker" and any(s.root().known is None for axes in self.layouts[place] for s in axes):
                 form = {"eye": "eye(n)", "vector": "vector(1,n)", "matrix": "matrix(1,m,n)"}[item.value]
-                fail(self.text, item.at, f"the size of this {item.value} stays open", f"write it out, as in {form}")
+                fail(self.text, item.at, f"nothing fixes the size of this {item.value}", f"write it out, as in {form}")
 
     def _count(self) -> None:
         """Find out which size a dimension's name means where it stands for a number."""
@@ -325,7 +326,7 @@ class Sizes:
             if len(candidates) == 1:
                 self.equal(self.size(name), candidates[0])
             elif candidates or self.declared:
-                fail(self.text, item.at, f"{name} is the name of a dimension, and no shape says which",
+                fail(self.text, item.at, f"{name} is the name of a size, and no shape says of which",
                      f"declare the shapes with it, or give the scalar {name} another name")  # fmt: skip
 
 

@@ -1,0 +1,291 @@
+"""Formulas: values beside an independent reader in torch, shapes found without declarations, messages that point."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the torch extra is not installed")
+
+import thalweg as tw  # noqa: E402
+from expr.identity_notation import PRECEDENCE, Symbol, declared  # noqa: E402
+from expr.known_curvature import CURVATURES  # noqa: E402
+from expr.matrix_identities import IDENTITIES, RULES  # noqa: E402
+from expr.notation_in_torch import ENTRYWISE, FUNCTIONS, evaluate  # noqa: E402
+from expr.test_matrix_identities import CONDITION, SIZES, sample  # noqa: E402
+from thalweg.core.errors import InputError  # noqa: E402
+from thalweg.expr import evaluate as value_of  # noqa: E402
+from thalweg.expr import formula_functions, parse, symbol  # noqa: E402
+from tolerances import matrices  # noqa: E402
+
+TOLERANCE = matrices(CONDITION**2, size=max(SIZES.values()))
+
+
+def nodes_of(symbols):
+    return {name: symbol(name, s.shape, None, s.attributes) for name, s in symbols.items()}
+
+
+def as_matrix(parsed, value):
+    """A value with rows and columns, the axes of a Kronecker product laid out, as the oracle gives it."""
+    rows = np.prod(np.shape(value)[: len(parsed.rows)], dtype=int)
+    return np.reshape(value, (rows, -1))
+
+
+def assert_same(parsed, nodes, text, values):
+    """The value of what was parsed is that of the text, by the oracle."""
+    expected = evaluate(text, SIZES | values).numpy()
+    with np.errstate(all="ignore"):
+        arrays = {nodes[k]: v.numpy().reshape([SIZES.get(d, d) for d in nodes[k].shape]) for k, v in values.items()}
+        ours = as_matrix(parsed, value_of(parsed.node, arrays))
+    assert ours.shape == expected.shape
+    assert np.abs(ours - expected).max() <= TOLERANCE * max(1.0, np.abs(expected).max())
+
+
+def records():
+    """Each formula of the known answers once, with its symbols."""
+    found = {}
+    for record in [*IDENTITIES, *CURVATURES]:
+        for field in ("text", "answer", "linear", "bilinear"):
+            text = getattr(record, field, None)
+            symbols = dict(record.symbols)
+            if text and field in ("linear", "bilinear"):
+                shape = symbols[record.wrt].shape
+                symbols["D"] = Symbol(("scalar", "vector", "matrix")[len(shape)], shape)
+            if text:
+                found[text, str(symbols)] = (text, symbols)
+    for rule in RULES:
+        directions = {f"d{name}": rule.symbols[name] for name in rule.wrt if name in rule.symbols}
+        found[rule.differential, rule.name] = (rule.differential, {**rule.symbols, **directions})
+    return list(found.values())
+
+
+@pytest.mark.parametrize("part", range(8))
+def test_every_known_formula_has_the_value_of_another_reader(part):
+    for seed, (text, symbols) in enumerate(records()[part::8]):
+        nodes = nodes_of(symbols)
+        parsed = parse(text, nodes)
+        assert set(parsed.symbols.values()) <= set(nodes.values())
+        rng = np.random.default_rng(seed)
+        assert_same(parsed, nodes, text, sample(symbols, rng, text))
+
+
+@pytest.mark.parametrize("text, meant", PRECEDENCE)
+def test_how_the_notation_is_read(text, meant):
+    symbols = declared("A: n x n; B: n x n; x: n, nonnegative; y: n, nonnegative")
+    nodes = nodes_of(symbols)
+    values = sample(symbols, np.random.default_rng(4))
+    assert_same(parse(text, nodes), nodes, meant, values)
+
+
+ANOTHER_READING = {
+    "sum(y.^b)": "a power of a number",
+    "exp(x)": "a scalar, where nothing says otherwise",
+    "t*a": "two scalars",
+    "exp(t*a)": "two scalars",
+}
+"""Formulas of the known answers whose kinds use leaves open, and what they are then."""
+
+
+def test_shapes_are_found_without_declarations():
+    """What is found fits the declared shapes: equal, or more general where use allows it."""
+    general = set()
+    for record in [*IDENTITIES, *CURVATURES]:
+        if record.text in ANOTHER_READING or record.text.endswith("/m"):
+            continue
+        ours = {name: node.shape for name, node in parse(record.text).symbols.items()}
+        theirs = {name: record.symbols[name].shape for name in ours}
+        meaning, back = {}, {}
+        for name, shape in ours.items():
+            assert len(shape) == len(theirs[name]), (record.text, ours)
+            for mine, given in zip(shape, theirs[name], strict=True):
+                assert meaning.setdefault(mine, given) == given, (record.text, ours)
+                if back.setdefault(given, mine) != mine:
+                    general.add(record.text)
+    squares = {"tr(A*X)", "det(A*X*B)", "norm2(Q*x)", "B*(x-t*a)", "kron(K,X)", "logdet(eye(n)+A*X)"}
+    assert squares <= general and len(general) <= 16
+
+
+def test_what_use_leaves_open_goes_by_habit():
+    shapes = {
+        "a*x+b": {"a": (), "x": (), "b": ()},
+        "c'*x": {"c": ("n",), "x": ("n",)},
+        "x'*A*y": {"x": ("m",), "A": ("m", "n"), "y": ("n",)},
+        "x'*inv(s)*x": {"x": ("n",), "s": ("n", "n")},
+        "c'*x/T": {"c": ("n",), "x": ("n",), "T": ()},
+        "v.*x": {"v": ("n",), "x": ("n",)},
+        "A*x-b": {"A": ("m", "n"), "x": ("n",), "b": ("m",)},
+        "A*X*B": {"A": ("m", "n"), "X": ("n", "k"), "B": ("k", "p")},
+        "det(A)*x": {"A": ("n", "n"), "x": ()},
+        "2*x": {"x": ()},
+        "sum(x)": {"x": ("n",)},
+        "sum(X)": {"X": ("m", "n")},
+        "θ*x'*x": {"θ": (), "x": ("n",)},
+        "n*x+vector(1,n)": {"x": ("n",)},
+        "eye(d)+A": {"A": ("d", "d")},
+        "vector(1,3)+x": {"x": (3,)},
+        "X*w+eye(5)*y": {"X": (5, "n"), "w": ("n",), "y": (5,)},
+        "sum(x)/n": {"x": ("n",)},
+    }
+    for text, expected in shapes.items():
+        found = parse(text).symbols
+        assert {name: node.shape for name, node in found.items()} == expected, text
+
+
+def test_more_names_than_readings_that_are_tried():
+    names = [f"{c}{i}" for i in range(6) for c in "ab"]
+    text = "+".join(f"sum(a{i}.*b{i})" for i in range(6))
+    found = parse(text).symbols
+    assert list(found) == names
+    assert all(node.ndim == 1 for node in found.values())
+
+
+def test_attributes():
+    parsed = parse("log(x'*A*x)+tr(S)", A="symmetric", S=["positive_definite", "nonnegative"])
+    assert parsed.symbols["A"] is tw.matrix("A", symmetric=True)
+    assert parsed.symbols["S"] is tw.matrix("S", "m", positive_definite=True, nonnegative=True)
+    assert parse("A*x-b", A="orthogonal").symbols["A"].shape == ("n", "n")
+    assert parse("sum(log(x))", x="nonnegative").symbols["x"] is tw.vector("x", nonnegative=True)
+    assert parse("w*w", w="diagonal").symbols["w"].shape == ("n", "n")
+
+
+def test_declared_symbols_are_used_as_they_are():
+    x, A = tw.vector("x"), tw.matrix("A", symmetric=True)
+    parsed = parse("x'*A*x", [x, A])
+    assert parsed.node is x @ A @ x
+    assert parsed.symbols == {"x": x, "A": A}
+    assert parse("q+1", {"q": x @ A @ x}).node is x @ A @ x + 1
+    assert parse("A*x", {"A": ("k", 3)}).symbols["x"].shape == (3,)
+    assert tw.parse("exp(t)").node is tw.exp(tw.scalar("t"))
+
+
+def test_orientation():
+    for text, kind, orientation in (
+        ("x'*A", "row", "row"), ("A*x", "column", "column"), ("x'*x", "scalar", None), ("x*x'", "matrix", None),
+        ("diag(A)'", "row", "row"), ("[t, t]", "row", "row"), ("[t; t]", "column", "column"), ("[t]", "scalar", None),
+        ("softmax(x)'", "row", "row"), ("kron(x,x')", "matrix", None), ("[x, x]", "matrix", None),
+    ):  # fmt: skip
+        parsed = parse(text, {"x": ("n",), "A": ("n", "n"), "t": ()})
+        assert (parsed.kind, parsed.orientation) == (kind, orientation), text
+    assert parse("x*x'").rows == parse("x*x'").columns == ("n",)
+
+
+def test_functions_beyond_the_oracle():
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=4)
+    node = symbol("x", (4,))
+    for text, expected in {
+        "log1p(exp(x))": np.log1p(np.exp(x)), "expm1(x)": np.expm1(x), "sinh(x)": np.sinh(x), "cosh(x)": np.cosh(x),
+        "arctan(x)": np.arctan(x), "erf(x)": torch.erf(torch.tensor(x)).numpy(),
+        "logsumexp(x)": np.log(np.exp(x).sum()), "softmax(x)": np.exp(x) / np.exp(x).sum(),
+        "x.^2": x**2, "tr(x'*x)": x @ x, "inv(x'*x)": 1 / (x @ x), "det(sum(x))": x.sum(),
+        "logdet(x'*x)": np.log(x @ x), "(x*x')^0": np.eye(4), "eye*x": x, "[sum(x), 1; 2, x'*x]*[1; 2]":
+        [x.sum() + 2, 2 + 2 * x @ x], "x*vector(1,3)'": np.outer(x, np.ones(3)), "sum(normF(x*x'))": x @ x,
+    }.items():  # fmt: skip
+        assert np.allclose(value_of(parse(text, [node]).node, {node: x}), expected, rtol=TOLERANCE, atol=TOLERANCE), (
+            text
+        )
+    known = set(FUNCTIONS) | set(ENTRYWISE)
+    assert known - set(formula_functions.FUNCTIONS) == {"eye", "vector", "matrix"}
+
+
+def test_blocks_and_kronecker_products_of_known_sizes():
+    rng = np.random.default_rng(9)
+    arrays = {"A": rng.normal(size=(2, 2)), "B": rng.normal(size=(3, 3)), "C": rng.normal(size=(2, 3)),
+              "x": rng.normal(size=6), "u": rng.normal(size=2)}  # fmt: skip
+    nodes = {name: symbol(name, a.shape) for name, a in arrays.items()}
+    A, B, C, x, u = arrays.values()
+    K = np.kron(A, B)
+    for text, expected in {
+        "[A, C; C', B]": np.block([[A, C], [C.T, B]]), "[u; u]": np.concatenate([u, u]),
+        "[u, A]": np.column_stack([u, A]),
+        "[u'; A]": np.vstack([u, A]), "kron(A,B)*x": K @ x, "x'*kron(A,B)": x @ K, "det(kron(A,B))": np.linalg.det(K),
+        "inv(kron(A,B))*x": np.linalg.solve(K, x), "kron(A,B)*kron(A,B)": K @ K, "kron(A,B)^2": K @ K,
+        "kron(A,B)'": K.T, "tr(kron(A,B))": np.trace(K), "diag(kron(A,B))": np.diag(K), "diag(kron(u,x))":
+        np.diag(np.kron(u, x)), "kron(A,B)+x*x'": K + np.outer(x, x), "kron(A,B)^0": np.eye(6), "kron(u',x)":
+        np.kron(u, x[:, None]), "kron(2,A)": 2 * A, "sum(kron(A,B))": K.sum(), "kron(kron(A,B),A)": np.kron(K, A),
+    }.items():  # fmt: skip
+        parsed = parse(text, nodes.values())
+        ours = as_matrix(parsed, value_of(parsed.node, {nodes[k]: v for k, v in arrays.items()}))
+        expected = np.reshape(expected, ours.shape)
+        assert np.abs(ours - expected).max() <= TOLERANCE * max(1.0, np.abs(expected).max()), text
+
+
+DECLARED = {"A": ("n", "n"), "B": ("m", "n"), "x": ("n",), "y": ("m",), "t": ()}
+MALFORMED = [
+    ("", 1, "empty"), ("   ", 1, "empty"), ("x+", 3, "ends where"), ("*x", 1, "not '*'"), ("+x", 1, "leave the sign"),
+    ("x**2", 2, "write ^"), ("x+*x", 3, "not '*'"), ("(x", 1, "never closed"), ("x*((x)", 3, "never closed"),
+    ("x)", 2, "closes nothing"), ("[x; x", 1, "never closed"), ("[x; x)", 6, "']' was expected"),
+    ("(x]", 3, "')' was expected"), ("2x", 2, "the product's *"), ("x y", 3, "the product's *"),
+    ("(x)(x)", 4, "the product's *"), ("x(2)", 1, "x is no function"), ("A.T*x", 2, "write '"), ("3*.5", 3, "0.5"),
+    ("x.+x", 2, "write +"), ("A@x", 2, "write *"), ("t=1", 2, "one side"), ("x²", 2, "^2"), ("Aᵀ*x", 2, "write '"),
+    ("{x}", 1, "( and )"), ("|x|", 1, "norm2"), ("A\\x", 2, "inv(A)*b"), ("logdett(A)", 1, "did you mean logdet"),
+    ("exp", 1, "write exp(...)"), ("exp x", 1, "write exp(...)"), ("exp()", 1, "takes 1"), ("exp(x,x)", 1, "takes 1"),
+    ("kron(A)", 1, "takes 2"), ("eye(n,n)", 1, "eye(n)"), ("vector()", 1, "vector(1,n)"),
+    ("matrix(1,n)", 1, "matrix(1,m,n)"),
+    ("vector(x)", 8, "the column x (n x 1)"), ("vector(1,2.5)", 10, "2.5"), ("vector(1,0)", 10, "size 0"),
+    ("eye(x)", 5, "name of a symbol"), ("eye(n+1)", 6, "n+1"), ("sum(vector(1))", 5, "nothing fixes the size"),
+    ("1+x", 2, "vector(1)"), ("A-1", 2, "eye(n)"), ("x+y", 2, "column x (n x 1) and the column y (m x 1)"),
+    ("x+x'", 2, "transpose one"), ("x*x", 2, "a'*b"), ("x*A", 2, "x'*A"), ("A*x'", 2, "transpose the row"),
+    ("B*y", 2, "matrix B (m x n) and the column y (m x 1)"), ("log(x'*A*y)", 9, "row x'*A (1 x n)"),
+    ("1/x", 2, "write ./"), ("A/A", 2, "inv(B)"), ("x^2", 2, ".^"), ("B^2", 2, "not square"),
+    ("A^0.5", 2, "whole number"),
+    ("A^t", 2, "the scalar t"), ("A^100", 2, "at most 64"), ("2^A", 2, "the matrix A (n x n)"),
+    ("x.*y", 2, "column x (n x 1) and the column y (m x 1)"), ("A.*x", 2, "make the shapes equal"),
+    ("norm1(A)", 1, "sum(abs(X))"), ("norm2(A)", 1, "normF"), ("norm2(t)", 1, "abs"), ("inv(x)", 1, "square"),
+    ("2*det(B)", 3, "not square"), ("diag(B)", 1, "not square"), ("diag(t)", 1, "a column"),
+    ("logsumexp(t)", 1, "column"),
+    ("[x, y]", 5, "one row"), ("[x; x']", 1, "numbers as sizes"), ("[t, t; t]", 1, "rows of 2 and 1"),
+    ("x,x", 2, "arguments"), ("t;t", 2, "in [ ] alone"), ("p*x", 1, "name of a size"), ("'", 1, "both sides"),
+    ("inv(kron(A,A))", 1, "Kronecker"), ("kron(A,A)*x", 10, "n*n and n differ"), ("()", 2, "complete"),
+    ("vector(1,q)+x", 12, "q x 1"), ("(" * 200 + "t" + ")" * 200, 101, "more than 100"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text, character, words", MALFORMED, ids=[repr(m[0][:20]) for m in MALFORMED])
+def test_messages_point_at_the_character(text, character, words):
+    with pytest.raises(InputError) as caught:
+        parse(text, DECLARED)
+    first, shown, marker, *rest = str(caught.value).split("\n")
+    assert first == f"at character {character} of the formula"
+    assert words in "\n".join(rest)
+    assert caught.value.remedy
+    place = marker.index("^")
+    if text.strip():
+        assert shown[place : place + 1] == text[character - 1 : character]
+
+
+def test_a_long_formula_is_shown_around_the_place():
+    text = "+".join(["x'*x"] * 100) + "+y'*x+" + "+".join(["x'*x"] * 100)
+    with pytest.raises(InputError) as caught:
+        parse(text, DECLARED)
+    _, shown, marker, *_ = str(caught.value).split("\n")
+    assert len(shown) < 120
+    assert shown[marker.index("^") - 2 :].startswith("y'*x")
+
+
+def test_long_formulas_need_no_stack():
+    text = "+".join(["x'*x"] * 3000)
+    assert parse(text).symbols["x"].shape == ("n",)
+    assert parse("-" * 3000 + "t").kind == "scalar"
+    assert parse("A" + "'" * 3001).kind == "matrix"
+
+
+def test_wrong_declarations():
+    x = tw.vector("x")
+    for call, words in (
+        (lambda: parse("x'*x", A="symmetric"), "not in the formula"),
+        (lambda: parse("A*x", A="symetric"), "symetric"),
+        (lambda: parse("A*x", {"A": 3}), "shapes"),
+        (lambda: parse("A*x", {"A": ("m", "n")}, A="symmetric"), "square"),
+        (lambda: parse("A*x", [tw.matrix("A", "n", "n")], A="symmetric"), "declare the symbol with it"),
+        (lambda: parse("T*x", [tw.tensor("T", ("n", "m", "k"))]), "scalars, vectors and matrices"),
+        (lambda: parse("n*x", {"n": (), "x": ("n",)}), "name of a size"),
+        (lambda: parse("x", [x, tw.vector("x", 3)]), "twice"),
+        (lambda: parse("exp(x)", {"exp": x}), "name of a function"),
+        (lambda: parse(3), "a formula is a text"),
+        (lambda: parse("w+x", w="symmetric", x="orthogonal"), None),
+        (lambda: parse("w'*x", w="symmetric", x="nonnegative"), None),
+    ):
+        if words is None:
+            assert call().symbols["w"].shape == ("n", "n")
+            continue
+        with pytest.raises(InputError, match=words):
+            call()
