@@ -270,3 +270,28 @@ def test_a_large_matrix_is_turned_once_for_many_thin_products():
     np.testing.assert_allclose(compiled(W, h), f(W, h), **COMPILED)
     assert compiled.source().count("ascontiguousarray(W.T)") == 1
     assert "W.T)" not in compiled.source().replace("ascontiguousarray(W.T)", "")
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_arrays_found_outside_are_those_of_the_first_call(fused):
+    held, turned = np.ones(3), np.arange(6.0).reshape(2, 3).T
+    f = compile(lambda x: x * held + turned.sum(axis=1) * x, fuse=fused)
+    expected = 2.0 * (1.0 + np.array([3.0, 5.0, 7.0]))
+    np.testing.assert_array_equal(f(2.0), expected)
+    held[:], turned[:] = 5.0, 0.0
+    np.testing.assert_array_equal(f(2.0), expected)
+    np.testing.assert_array_equal(f(4.0), 2 * expected)
+
+
+def test_results_that_are_numbers_come_back_as_numbers():
+    assert compile(lambda x: (x * 2, 1.5))(3) == (6, 1.5)
+    assert type(compile(lambda x: x * 2)(3)) is int
+
+
+def test_an_index_found_by_the_code_stays_whole():
+    def f(t):
+        return t.reshape(-1)[t.argmax()]
+
+    x = np.array([[1.0, 5.0], [2.0, 3.0]])
+    np.testing.assert_array_equal(compile(grad(f))(x), x == 5.0)
+    np.testing.assert_array_equal(compile(grad(f))(torch.tensor(x)).numpy(), x == 5.0)

@@ -171,7 +171,8 @@ def compile(function: Callable[..., Any], *, fuse: bool = True) -> Compiled:
         function: A Python function written with the functions of NumPy or `thalweg.numpy`. Its array, tensor and float
             arguments vary from call to call; any other argument (a whole number, a text, None) is a constant of the
             code, which is compiled again when it changes. It may return an array or tuples, lists and dicts of arrays.
-            Arrays that it finds outside its arguments are constants, too: changing them later has no effect, or worse.
+            Arrays that it finds outside its arguments are constants, too, copied when the code is made (an array that is
+            not writeable is not copied): changing them later has no effect.
         fuse: Whether to compile runs of elementwise operations to machine code (a second or so, once, kept on disk);
             NumPy calls otherwise.
 

@@ -136,6 +136,8 @@ class Writer:
         return head + [f"{c}_ = {c}.to(device)" for c in sorted(self.used_constants) if torch]
 
     def _copied(self, node: Node) -> str:
+        if node in self.numbers and self.dtypes:
+            return self.names[node]
         if node.op == "broadcast_to" and node.inputs[0].op == "constant" and not node.inputs[0].shape:
             return self._full(node.shape, self.names[node.inputs[0]])
         if node in self.numbers:
@@ -256,7 +258,7 @@ class Writer:
         chosen = {"where": range(1, 3), "pick": range(1), "scatter": range(1)}.get(node.op, range(len(arguments)))
         return [
             text
-            if i not in chosen
+            if i not in chosen or x.kind == "i"  # whole numbers are places, and take a precision from what they meet
             else f"torch.tensor({text}, dtype=dtype, device=device)"
             if x in self.numbers
             else f"{text}.to(dtype)"
@@ -282,6 +284,9 @@ class Writer:
                 f"lowering to {self.dialect.name}, an expression that holds a torch tensor of shape {show(node.shape)}",
                 "lower it with dialect='torch', or give an array, tensor.numpy()",
             )
+        if getattr(getattr(value, "flags", None), "writeable", False) or is_tensor(value):
+            # The code stands for the values of this moment; an array that nobody can write is safe without a copy.
+            value = value.clone() if is_tensor(value) else value.copy(order="K")
         self.constants[variable] = value
         self.used_constants.add(variable)
         self.names[node] = variable + "_" if self.dialect.name == "torch" else variable
