@@ -18,11 +18,12 @@ from thalweg.expr.matrixform_network import Link, NoMatrixFormError, ones, raise
 from thalweg.expr.matrixform_squares import root_of_square
 from thalweg.expr.node import Node, lazy_eye
 from thalweg.expr.rows import NUMBERS, Dimension
-from thalweg.expr.terms import Factor, Label, Number, Term, Terms, attributes, collected, expand, network, relabelled
+from thalweg.expr.terms import Factor, Label, Number, Term, Terms, attributes, collected, expand, is_sum, network, relabelled
 from thalweg.expr.typeset import (
     Formula,
     call,
     chain,
+    cost,
     einsum,
     is_number,
     name,
@@ -126,6 +127,7 @@ class Writer:
         self.notation = True
         self._known: dict[object, Formula] = {}
         self._atoms: dict[str, Formula] = {}
+        self._roots: dict[str, Formula | None] = {}
 
     def write(self, terms: Terms) -> Formula:
         """Write a sum, with common factors taken out."""
@@ -140,7 +142,7 @@ class Writer:
         forms = [self.flat(terms)]
         if len(terms.terms) > 1:
             forms += factoring.factored(terms, self)
-        return min(forms, key=lambda f: (len(f.text), f.text))
+        return min(forms, key=lambda f: (cost(f), f.text))
 
     def _equal_entries(self, terms: Terms, value: Formula) -> Formula:
         """Write an array of equal entries."""
@@ -239,11 +241,17 @@ class Writer:
 
     def scalar(self, atom: Node, e: Number) -> Formula:
         """Write a positive power of a scalar; roots of squares are norms."""
-        if isinstance(e, Fraction) and e.denominator == 2:
-            root = root_of_square(atom, self)
-            if root is not None:
-                return power(root, number(2 * e))
-        return self.powered(self.atom(atom), e, False)
+        plain = self.powered(self.atom(atom), e, False)
+        half = isinstance(e, Fraction) and e.denominator == 2
+        if not half and not (is_sum(atom) and e.denominator == 1 if isinstance(e, Fraction) else False):
+            return plain
+        if atom.key not in self._roots:
+            self._roots[atom.key] = root_of_square(atom, self)
+        root = self._roots[atom.key]
+        if root is None:
+            return plain
+        norm = power(root, number(2 * e))
+        return norm if half else min((norm, plain), key=cost)
 
     def powered(self, base: Formula, e: Number, by_entry: bool) -> Formula:
         """Raise to a positive power; of a root, the shorter way of writing it."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from thalweg.expr.matrixform_network import NoMatrixFormError
 from thalweg.expr.matrixform_squares import parts_of
 from thalweg.expr.rows import Dimension, Shape
-from thalweg.expr.terms import Factor, Label, Number, Term, Terms, collected, ordered, relabelled
+from thalweg.expr.terms import Factor, Label, Number, Term, Terms, collected, is_sum, ordered, relabelled
 from thalweg.expr.terms import symmetric as is_symmetric
 from thalweg.expr.typeset import (
     Formula,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from thalweg.expr.matrixform import Writer
 
 Wrap = Callable[[Formula], Formula]
+_COMMON = 3
 _WIDTHS = ((4, 8), (8, 4), (16, 2))
 """Ways tried for sums of at most so many terms; for longer ones, one."""
 
@@ -50,6 +51,7 @@ class Peel:
         weight: How long it is.
         take: ``take(power)`` gives the rest of the term.
         finish: ``finish(rests, power)`` gives the shape of what is left and how it is put together.
+        own: The factor itself over axes 0 (and 1), if it may be added to others.
 
     """
 
@@ -58,6 +60,7 @@ class Peel:
     weight: int
     take: Callable[[Number], Term]
     finish: Callable[[Sequence[Term], Number], tuple[Shape, Sequence[Term], Wrap] | None]
+    own: Term | None = None
 
 
 def factored(terms: Terms, writer: Writer) -> list[Formula]:
@@ -69,18 +72,197 @@ def factored(terms: Terms, writer: Writer) -> list[Formula]:
             groups.setdefault(peel.key, []).append((i, peel))
     shared = [g for g in groups.values() if len({i for i, _ in g}) > 1]
     shared.sort(key=lambda g: (-len(g), -g[0][1].weight, repr(g[0][1].key)))
+    found += _slopes(terms, writer)
+    shared = [g for g in shared if g[0][1].key[0] != "scalar" or _worth(g)]
+    whole = [g for g in shared if len({i for i, _ in g}) == len(terms.terms) and len({p.power for _, p in g}) == 1]
+    if whole:
+        # What all terms have is taken out first; the rest is looked at after that.
+        shared = whole[:_COMMON]
+    else:
+        found += _products(terms, groups, writer)
     width = next((w for most, w in _WIDTHS if len(terms.terms) <= most), 1)
     for group in shared[:width]:
         found += _grouped(terms, group, writer)
     return found
 
 
+def _worth(group: list[tuple[int, Peel]]) -> bool:
+    """Say whether a scalar is taken out: of different powers of a root no, x/norm2(x)^3 and 1/norm2(x) stay apart."""
+    powers = {peel.power for _, peel in group}
+    return len(powers) == 1 or all(isinstance(e, Fraction) and e.denominator == 1 for e in powers)
+
+
+def _products(
+    terms: Terms, groups: dict[tuple[object, ...], list[tuple[int, Peel]]], writer: Writer
+) -> list[Formula]:
+    """Find sums that are one product of two sums: (C+C')*(x-a), (x-a)*(x-a)'.
+
+    All terms are grouped by the factor taken on one side; what is left must be the same for all groups, up to numbers.
+    """
+    found = []
+    families: dict[tuple[object, ...], list[list[tuple[int, Peel]]]] = {}
+    for key, group in groups.items():
+        if key[0] == "matrix" or key[0] in ("column", "power") and len(terms.shape) == 2:
+            family = ("matrix", key[1]) if key[0] == "matrix" else ("column", key[1])
+            families.setdefault(family, []).append(group)
+    for family, members in families.items():
+        axis = family[1]
+        assert isinstance(axis, int)
+        sides: list[tuple[Term, Terms, set[int]]] = []
+        for group in members:
+            done = group[0][1].finish([peel.take(peel.power) for _, peel in group], group[0][1].power)
+            own = group[0][1].own
+            outer = done is not None and (family[0] == "matrix" or len(done[0]) == 1)
+            if done is not None and own is not None and outer:
+                sides.append((own, collected(done[0], done[1]), {i for i, _ in group}))
+        for same in _classes(sides):
+            taken = [i for _, (_, _, indices) in same for i in indices]
+            if len(same) > 1 and len(set(taken)) == len(taken):
+                found.append(_product(terms, family[0] == "column", axis, same, set(taken), writer))
+    return found
+
+
+_Sides = list[tuple[Number, tuple[Term, Terms, set[int]]]]
+
+
+def _classes(sides: list[tuple[Term, Terms, set[int]]]) -> list[_Sides]:
+    """Group by what is left, up to a number."""
+    classes: list[_Sides] = []
+    for side in sides:
+        for known in classes:
+            c = _ratio(side[1], known[0][1][1])
+            if c is not None:
+                known.append((c, side))
+                break
+        else:
+            classes.append([(Fraction(1), side)])
+    return classes
+
+
+def _product(terms: Terms, columns: bool, axis: int, same: _Sides, taken: set[int], writer: Writer) -> Formula:
+    rest = same[0][1][1]
+    shape = (terms.shape[axis],) if columns else (terms.shape[axis], rest.shape[axis])
+    common = rest.terms[0].scalars
+    if any(repr([(a.key, e) for a, e in t.scalars]) != repr([(a.key, e) for a, e in common]) for t in rest.terms):
+        common = ()
+    else:
+        rest = Terms(rest.shape, tuple([Term(t.number, (), t.factors) for t in rest.terms]))
+    summed = collected(shape, [Term(c * own.number, own.scalars, own.factors) for c, (own, _, _) in same])
+    (plus, left), (also, right) = [_minus_first(writer.write(x)) for x in (summed, rest)]
+    if not columns:
+        made = chain([left, right] if axis == 0 else [right, transposed(left)])
+    else:
+        made = chain([left, transposed(right)] if axis == 0 else [right, transposed(left)])
+        turned = _outer_square(left, right)
+        if turned is not None:
+            made, plus = turned, not plus
+    others = tuple([t for i, t in enumerate(terms.terms) if i not in taken])
+    signed = [(plus == also, writer.scalar_part(Term(Fraction(1), common), made))]
+    return total([*signed, (True, writer.write(Terms(terms.shape, others)))] if others else signed)
+
+
+def _outer_square(left: Formula, right: Formula) -> Formula | None:
+    """Write (a-b)*(b-a)' as the negative of a square."""
+    if left.kind == right.kind == "sum" and left != right and left.parts == right.parts[::-1]:
+        assert isinstance(left.data, tuple) and isinstance(right.data, tuple)
+        if left.data == (True, False) == right.data:
+            return chain([left, transposed(left)])
+    return None
+
+
+_SLOPES = {"sigmoid": 1, "tanh": 2}
+"""Functions f with f' = f (1-f) and f' = 1 - f^2: sums with the factor 1 - f^power are divided by it."""
+
+
+def _slopes(terms: Terms, writer: Writer) -> list[Formula]:
+    """Take 1-s(u) for a sigmoid s, and 1-tanh(u)^2, out of scalars and columns."""
+    if len(terms.shape) > 1:
+        return []
+    atoms = {a.key: a for t in terms.terms for a, _ in t.scalars if a.op in _SLOPES} if not terms.shape else {
+        f.atom.key: f.atom for t in terms.terms for f in t.factors if f.atom.op in _SLOPES and f.labels == (0,)
+    }  # fmt: skip
+    found = []
+    for _, atom in sorted(atoms.items()):
+        quotient = _divided(terms, atom.key, _SLOPES[atom.op])
+        if quotient is None:
+            continue
+        base = writer.powered(writer.atom(atom), Fraction(_SLOPES[atom.op]), bool(terms.shape))
+        one = number(Fraction(1)) if not terms.shape else call("vector", number(Fraction(1)))
+        slope = total([(True, one), (False, base)])
+        rest = writer.write(quotient)
+
+        def wrap(f: Formula, slope: Formula = slope) -> Formula:
+            if not terms.shape:
+                return scaled([f, slope], number(Fraction(1))) if f.kind != "chain" else Formula(
+                    "chain", (*f.parts, slope), None, True, True)  # fmt: skip
+            return entries([f, slope])
+
+        found.append(_wrapped(wrap, rest))
+    return found
+
+
+def _divided(terms: Terms, key: str, step: int) -> Terms | None:
+    """Divide a polynomial in an atom by 1 minus its power `step`; None if that leaves a rest."""
+    by_rest: dict[object, tuple[Term, dict[int, Number]]] = {}
+    atom = None
+    for t in terms.terms:
+        e: Number = Fraction(0)
+        scalars, factors = t.scalars, t.factors
+        for a, p in t.scalars if not terms.shape else ():
+            if a.key == key:
+                atom, e = a, p
+                scalars = tuple([x for x in scalars if x[0] is not a])
+        for f in t.factors if terms.shape else ():
+            if f.atom.key == key and f.labels == (0,):
+                atom, e = f.atom, f.power
+                factors = tuple([g for g in factors if g is not f])
+        if not isinstance(e, Fraction) or e.denominator != 1 or e < 0:
+            return None
+        rest = collected(terms.shape, [Term(Fraction(1), scalars, factors)])
+        held = by_rest.setdefault(rest.key, (rest.terms[0], {}))
+        held[1][int(e)] = t.number
+    made = []
+    for rest_term, powers in by_rest.values():
+        carried: dict[int, Number] = {}
+        for e in range(max(powers) + 1):
+            carried[e] = powers.get(e, Fraction(0)) + carried.get(e - step, Fraction(0))
+        top = max(powers)
+        if any(carried.get(e, 0) != 0 for e in range(max(0, top - step + 1), top + 1)):
+            return None
+        for e, c in carried.items():
+            if c != 0 and atom is not None:
+                if terms.shape:
+                    more = (Factor(atom, (0,), Fraction(e)),) if e else ()
+                    made.append(Term(c * rest_term.number, rest_term.scalars, (*rest_term.factors, *more)))
+                else:
+                    extra = ((atom, Fraction(e)),) if e else ()
+                    made.append(Term(c * rest_term.number, (*rest_term.scalars, *extra), rest_term.factors))
+    return collected(terms.shape, made)
+
+
+def _minus_first(f: Formula) -> tuple[bool, Formula]:
+    """Take a minus off a sum that has no plus; the flag says whether there was none."""
+    if f.kind == "sum" and isinstance(f.data, tuple) and not any(f.data):
+        return False, negated(f)
+    return True, f
+
+
+def _ratio(a: Terms, b: Terms) -> Number | None:
+    """Give c with a = c b; None if there is none."""
+    if len(a.terms) != len(b.terms) or not a.terms or a.shape != b.shape:
+        return None
+    c = a.terms[0].number / b.terms[0].number
+    scaled_b = Terms(b.shape, tuple([Term(t.number * c, t.scalars, t.factors) for t in b.terms]))
+    return c if scaled_b.key == a.key else None
+
+
 def _grouped(terms: Terms, group: list[tuple[int, Peel]], writer: Writer) -> list[Formula]:
     members = {i: peel for i, peel in reversed(group)}
     others = tuple([t for i, t in enumerate(terms.terms) if i not in members])
     sizes = [peel.power for peel in members.values()]
+    key = group[0][1].key
     amounts = {min(sizes, key=abs)}
-    if sizes[0] < 0 and members[group[0][0]].key[0] == "scalar":
+    if sizes[0] < 0 and key[0] == "scalar" and not (key[3] and terms.shape):
         amounts.add(max(sizes, key=abs))
     found = []
     for amount in sorted(amounts, key=abs):
@@ -131,11 +313,13 @@ def _peels(terms: Terms, term: Term, writer: Writer) -> list[Peel]:
     parts = parts_of(term.factors)
     for k, part in enumerate(parts):
         others = [f for j, p in enumerate(parts) if j != k for f in p]
-        axes = {x for f in part for x in f.labels if x is not None and x >= 0}
+        axes: set[Label] = {x for f in part for x in f.labels if x is not None and x >= 0}
         if rank == 2 and len(axes) == 2:
             found += _whole_peels(terms, term, part, others, writer)
         elif len(axes) == 1:
             found.append(_column_peel(terms, term, part, others, axes.pop(), writer))
+        if len(axes) <= 1:
+            found += _tail_peels(terms, term, part, others, writer)
         for a in range(rank):
             peel = _matrix_peel(terms, term, part, others, a, writer)
             if peel is not None:
@@ -153,7 +337,7 @@ def _scalar_peel(terms: Terms, term: Term, k: int, writer: Writer) -> Peel:
     def finish(rests: Sequence[Term], amount: Number) -> tuple[Shape, Sequence[Term], Wrap]:
         return terms.shape, rests, lambda f: writer.scalar_part(Term(Fraction(1), ((atom, amount),)), f)
 
-    return Peel(("scalar", atom.key, e > 0), e, len(writer.atom(atom).text), take, finish)
+    return Peel(("scalar", atom.key, e > 0, is_sum(atom)), e, len(writer.atom(atom).text), take, finish)
 
 
 def _key_of(part: Sequence[Factor]) -> tuple[object, ...]:
@@ -203,7 +387,8 @@ def _column_peel(
 
     key = ("power", axis, single.atom.key, single.power > 0) if single else ("column", axis, _key_of(part))
     weight = sum(len(writer.atom(f.atom).text) for f in part)
-    return Peel(key, single.power if single else Fraction(1), weight, take, finish)
+    own_term = relabelled(Term(Fraction(1), (), tuple(part)), {axis: 0})
+    return Peel(key, single.power if single else Fraction(1), weight, take, finish, own_term)
 
 
 def _whole_peels(
@@ -225,12 +410,47 @@ def _whole_peels(
 
     def finish(rests: Sequence[Term], _: Number) -> tuple[Shape, Sequence[Term], Wrap]:
         whole = writer.body(Terms(terms.shape, ()), Term(Fraction(1), (), tuple(part)))
-        if not any(_has_axis(t, a) for t in rests for a in (0, 1)):
+        held = [any(_has_axis(t, a) for t in rests) for a in (0, 1)]
+        if not any(held):
             return (), rests, lambda f: scaled([f], whole)
+        if held == [True, False]:
+            return terms.shape[:1], rests, lambda f: chain([call("diag", f, symmetric=True), whole])
+        if held == [False, True]:
+            lowered = [relabelled(t, {1: 0}) for t in rests]
+            return terms.shape[1:], lowered, lambda f: chain([whole, call("diag", f, symmetric=True)])
         return terms.shape, rests, lambda f: entries([whole, f])
 
     weight = sum(len(writer.atom(f.atom).text) for f in part)
     return [Peel(("whole", _key_of(part)), Fraction(1), weight, lambda _: rest, finish)]
+
+
+def _tail_peels(
+    terms: Terms, term: Term, part: list[Factor], others: list[Factor], writer: Writer
+) -> list[Peel]:
+    """The column at the end of a product of matrices: A*x and B*x are (A+B)*x."""
+    if len(terms.shape) != 1 or others:
+        return []
+    found = []
+    for f in part:
+        if len(f.labels) != 1 or f.labels[0] is None or f.labels[0] >= 0:
+            continue
+        label = f.labels[0]
+        users = [g for g in part if label in g.labels]
+        if len(users) != 2 or any(g.labels.count(label) > 1 for g in users):
+            continue
+        rest = relabelled(Term(term.number, term.scalars, tuple([g for g in part if g is not f])), {label: 1})
+        shape = (*terms.shape, f.atom.shape[0])
+
+        def finish(
+            rests: Sequence[Term], _: Number, f: Factor = f, shape: Shape = shape
+        ) -> tuple[Shape, Sequence[Term], Wrap]:
+            link = writer.link(f)
+            column = link.formula if not link.down else entries_over(number(Fraction(1)), link.formula)
+            return shape, rests, lambda g: chain([g, column])
+
+        key = ("tail", f.atom.key, str(f.power))
+        found.append(Peel(key, Fraction(1), len(writer.atom(f.atom).text), lambda _, rest=rest: rest, finish))  # type: ignore[misc]
+    return found
 
 
 def _matrix_peel(
@@ -260,7 +480,8 @@ def _matrix_peel(
         return shape, rests, lambda g: chain([g, transposed(out)])
 
     key = ("matrix", axis, f.atom.key, str(f.power), rows_first)
-    return Peel(key, Fraction(1), len(writer.atom(f.atom).text), lambda _: rest, finish)
+    own = Term(Fraction(1), (), (Factor(f.atom, (0, 1) if place == 0 else (1, 0), f.power),))
+    return Peel(key, Fraction(1), len(writer.atom(f.atom).text), lambda _: rest, finish, own)
 
 
 # More than two axes, flattened.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from thalweg.expr.node import Node
 from thalweg.expr.terms import Factor, Label, Term, Terms, expand, network, ordered, relabelled
 from thalweg.expr.terms import collected as collect
-from thalweg.expr.typeset import Formula, call
+from thalweg.expr.typeset import Formula, call, cost
 
 if TYPE_CHECKING:
     from thalweg.expr.matrixform import Writer
@@ -25,7 +25,11 @@ def root_of_square(atom: Node, writer: Writer) -> Formula | None:
     base = halves_of_sum(expand(atom)) if atom.op != "einsum" else half(network(atom))
     if base is None:
         return None
-    inner = writer.write(base)
+    ways = [base]
+    if len(base.shape) == 2:
+        ways.append(collect(base.shape[::-1], [relabelled(t, {0: 1, 1: 0}) for t in base.terms]))
+    ways += [Terms(w.shape, tuple([Term(-t.number, t.scalars, t.factors) for t in w.terms])) for w in ways]
+    inner = min([writer.write(w) for w in ways], key=lambda f: (cost(f), f.text))
     return call("norm2" if len(base.shape) == 1 else "normF", inner, scalar=True)
 
 

@@ -84,13 +84,15 @@ class Terms:
 
 
 _known: dict[str, Terms] = {}
+_MOST_KNOWN = 20_000
+"""Normal forms that are remembered; then all are forgotten."""
 
 
 def expand(node: Node) -> Terms:
     """Give an expression's normal form."""
     for x in topological([node]):
         if x.key not in _known:
-            if len(_known) > 20_000:
+            if len(_known) > _MOST_KNOWN:
                 _known.clear()
                 return expand(node)
             _known[x.key] = _expand_one(x)
@@ -118,7 +120,7 @@ def same_terms(a: Terms, b: Terms) -> bool:
     lowest: dict[str, tuple[Node, Number]] = {}
     for t in rest.terms:
         for atom, e in t.scalars:
-            if e < 0 and _is_sum(atom) and (atom.key not in lowest or e < lowest[atom.key][1]):
+            if e < 0 and is_sum(atom) and (atom.key not in lowest or e < lowest[atom.key][1]):
                 lowest[atom.key] = (atom, e)
     for atom, e in lowest.values():
         scale = Term(Fraction(1), ((atom, -e),))
@@ -527,9 +529,17 @@ def symmetric(atom: Node) -> bool:
     if len(atom.shape) != 2 or atom.shape[0] != atom.shape[1] or atom.op in ("symbol", "variable"):
         return False
     if atom.op == "inv":
-        (x,) = atom.inputs
-        return same(x, x.T)
+        known = _symmetric_inverses.get(atom.key)
+        if known is None:
+            if len(_symmetric_inverses) > _MOST_KNOWN:
+                _symmetric_inverses.clear()
+            (x,) = atom.inputs
+            known = _symmetric_inverses[atom.key] = same(x, x.T)
+        return known
     return False
+
+
+_symmetric_inverses: dict[str, bool] = {}
 
 
 # Atoms that are something simpler.
@@ -746,12 +756,12 @@ def _factor_key(f: Factor) -> tuple[Any, ...]:
 def _opened(term: Term, shape: Shape) -> list[Term] | None:
     """Multiply a sum out that has become a plain factor, its power having come to 1 (or 2)."""
     for k, (atom, e) in enumerate(term.scalars):
-        if e in (1, 2) and _is_sum(atom):
+        if e in (1, 2) and is_sum(atom):
             rest = Term(term.number, term.scalars[:k] + term.scalars[k + 1 :], term.factors)
             parts = [_times(rest, t) for t in _of(atom).terms]
             return parts if e == 1 else [_times(p, t) for p in parts for t in _of(atom).terms]
     for k, f in enumerate(term.factors):
-        if f.power in (1, 2) and _is_sum(f.atom):
+        if f.power in (1, 2) and is_sum(f.atom):
             rest = Term(term.number, term.scalars, term.factors[:k] + term.factors[k + 1 :])
             own = {i: x for i, x in enumerate(f.labels)}
             inner = [_relabelled_apart(t, own) for t in _of(f.atom).terms]
@@ -766,7 +776,7 @@ def _joined_terms(s: Term, t: Term) -> Term:
     return Term(s.number * t.number, s.scalars + t.scalars, s.factors + t.factors)
 
 
-def _is_sum(atom: Node) -> bool:
+def is_sum(atom: Node) -> bool:
     """Say whether an atom, as `rebuild` writes it, has several terms, or a number in front."""
     return atom.op in ("add", "sub", "neg", "mul", "div", "broadcast_to")
 
@@ -882,6 +892,11 @@ def _drop_identities(factors: list[Factor], scalars: list[tuple[Node, Number]]) 
         if a == b:
             _dismiss(factors, i, scalars)
             return True
+        if a is not None and b is not None and a >= 0 and b >= 0:
+            low, high = min(a, b), max(a, b)
+            if _lower_axis(factors, i, low, high):
+                return True
+            continue
         for gone, stays in ((a, b), (b, a)):
             if gone is not None and gone < 0:
                 del factors[i]
@@ -895,6 +910,16 @@ def _drop_identities(factors: list[Factor], scalars: list[tuple[Node, Number]]) 
                     scalars.append((_size(size), Fraction(1)))
                 return True
     return False
+
+
+def _lower_axis(factors: list[Factor], i: int, low: Label, high: Label) -> bool:
+    """Where the identity joins two axes of the result, let the other factors have the lower one."""
+    changed = False
+    for j, g in enumerate(factors):
+        if j != i and high in g.labels and not (g.atom.op == "eye" and g.labels in ((low, high), (high, low))):
+            factors[j] = Factor(g.atom, tuple([low if x == high else x for x in g.labels]), g.power)
+            changed = True
+    return changed
 
 
 def _cancel(factors: list[Factor]) -> bool:
@@ -1014,12 +1039,32 @@ def ordered(factors: Sequence[Factor]) -> tuple[Factor, ...]:
     """Put factors in canonical order and name the summed labels -1, -2, ... in order of appearance."""
     if not factors:
         return ()
+    # The order depends on the network alone, not on the names of its summed labels: it is remembered under plain names.
+    names: dict[Label, Label] = {}
+    plain = tuple([
+        (f.atom.key, str(f.power),
+         tuple([x if x is None or x >= 0 else names.setdefault(x, -1 - len(names)) for x in f.labels]))
+        for f in factors
+    ])  # fmt: skip
+    known = _orders.get(plain)
+    if known is None:
+        if len(_orders) > _MOST_KNOWN:
+            _orders.clear()
+        known = _orders[plain] = _ordered_anew(factors)
+    return known
+
+
+_orders: dict[tuple[Any, ...], tuple[Factor, ...]] = {}
+
+
+def _ordered_anew(factors: Sequence[Factor]) -> tuple[Factor, ...]:
     colours: dict[Factor, tuple[str, ...]] = {f: (f.atom.key, str(f.power)) for f in factors}
     label_colours: dict[Label | None, Any] = {
         x: ("axis", x) if x is None or x >= 0 else ("sum",) for f in factors for x in f.labels
     }
     seen = [(f, list(f.labels)) for f in factors]
-    for _ in range(len(factors)):
+    different = len(set(colours.values())) == len(factors)
+    for _ in range(1 if different else len(factors)):
         incident: dict[Label | None, list[Any]] = {}
         for f, labels in seen:
             for place, x in enumerate(labels):

@@ -7,6 +7,7 @@ is shorter. Writing never needs to know more than a tree's own parts; which tree
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -52,6 +53,7 @@ class Formula:
         return _LEVELS.get(self.kind, ATOM)
 
 
+_LONG_RUN = 3
 ONE_NUMBER = Fraction(1)
 
 
@@ -99,10 +101,28 @@ def total(signed: Sequence[tuple[bool, Formula]]) -> Formula:
             flat.append((plus, f))
     if len(flat) == 1 and flat[0][0]:
         return flat[0][1]
-    flat.sort(key=lambda pair: (not pair[0], is_number(pair[1]) and any(p for p, f in flat if f is not pair[1]),
-                                -_size(pair[1]), pair[1].text))  # fmt: skip
+    plus_beside = [any(p for j, (p, _) in enumerate(flat) if j != i) for i in range(len(flat))]
+    keyed = [((not p, is_number(f) and beside, -_size(f), f.text.replace("'", "~")), p, f)
+             for (p, f), beside in zip(flat, plus_beside, strict=True)]  # fmt: skip
+    keyed.sort(key=lambda item: item[0])
+    flat = [(p, f) for _, p, f in keyed]
     return Formula("sum", tuple([f for _, f in flat]), tuple([p for p, _ in flat]),
                    all(f.symmetric for _, f in flat), all(f.scalar for _, f in flat))  # fmt: skip
+
+
+def cost(f: Formula) -> int:
+    """Say how hard a formula is to read: its length, and more for each symbol that stands in it."""
+    return len(f.text) + 3 * _symbols(f)
+
+
+def _symbols(f: Formula) -> int:
+    if f.kind == "name":
+        return 1
+    if f.kind == "call" and f.data in ("eye", "vector", "matrix"):
+        return -3
+    if f.kind in ("power", "entries_power") and f.parts[0].data == "sigmoid":
+        return _symbols(f.parts[0]) + 2  # s*(1-s) is what people write
+    return sum([_symbols(x) for x in f.parts])
 
 
 def _size(f: Formula) -> int:
@@ -119,8 +139,16 @@ def chain(parts: Sequence[Formula]) -> Formula:
             flat.append(f)
     if not flat:
         return number(ONE_NUMBER)
+    flat = [x for _, run in itertools.groupby(flat) for x in _run(list(run))]
     return flat[0] if len(flat) == 1 else Formula("chain", tuple(flat), None, all(f.scalar for f in flat),
                                                   all(f.scalar for f in flat))  # fmt: skip
+
+
+def _run(same: list[Formula]) -> list[Formula]:
+    """Write three or more equal factors as a power."""
+    if len(same) < _LONG_RUN or same[0].kind in ("number", "power"):
+        return same
+    return [power(same[0], number(Fraction(len(same))))]
 
 
 def dot(parts: Sequence[Formula]) -> Formula:
@@ -184,10 +212,14 @@ def transposed(f: Formula) -> Formula:
         return turned if len(turned.text) <= len(plain.text) else plain
     if f.kind == "over":
         return over(transposed(f.parts[0]), f.parts[1])
-    if f.kind in ("entries", "entries_over", "sum"):
+    if f.kind == "sum":
+        assert isinstance(f.data, tuple)
+        turned = total([(plus, transposed(x)) for plus, x in zip(f.data, f.parts, strict=True)])
+        return turned if len(turned.text) + 1 < len(plain.text) else plain
+    if f.kind in ("entries", "entries_over"):
         turned = Formula(f.kind, tuple([transposed(x) for x in f.parts]), f.data)
-        return turned if len(turned.text) < len(plain.text) else plain
-    if f.kind == "entries_power":
+        return turned if len(turned.text) + 1 < len(plain.text) else plain
+    if f.kind in ("entries_power", "power"):
         return Formula(f.kind, (transposed(f.parts[0]), f.parts[1]), f.data)
     return plain
 
@@ -213,7 +245,7 @@ def _text(f: Formula) -> str:
         joined = "".join([s + _held(x, PRODUCT) for s, x in zip(signs, parts, strict=True)])
         return joined.removeprefix("+")
     if f.kind in ("power", "entries_power"):
-        return _held(parts[0], ATOM) + _SIGNS[f.kind] + _exponent(parts[1])
+        return _held(parts[0], POSTFIX if parts[0].kind == "transpose" else ATOM) + _SIGNS[f.kind] + _exponent(parts[1])
     return _SIGNS[f.kind].join([_held_factor(f, i) for i in range(len(parts))])
 
 
