@@ -45,6 +45,9 @@ if TYPE_CHECKING:
         vector,
         where,
     )
+    from thalweg.expr.convexity import Convexity, convexity
+    from thalweg.expr.deriving import Derivative, derive
+    from thalweg.expr.taylor import Taylor, taylor
     from thalweg.expr.transforms import hvp, jvp, vjp
     from thalweg.methods import LBFGS, GradientDescent, HeavyBall, Nesterov, Newton, NewtonCG
     from thalweg.planning import Fit, diagnose, fit, plan
@@ -94,6 +97,9 @@ _HOMES = {
     ),
     # The room itself has functions of these names that work on nodes.
     "thalweg.expr.transforms": ("hvp", "jvp", "vjp"),
+    "thalweg.expr.convexity": ("Convexity", "convexity"),
+    "thalweg.expr.deriving": ("Derivative", "derive"),
+    "thalweg.expr.taylor": ("Taylor", "taylor"),
     "thalweg.methods": ("GradientDescent", "HeavyBall", "LBFGS", "Nesterov", "Newton", "NewtonCG"),
     "thalweg.planning": ("Fit", "diagnose", "fit", "plan"),
     "thalweg.problems": ("FiniteSum", "Loss", "Target"),

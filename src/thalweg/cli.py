@@ -149,6 +149,59 @@ def report(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
     print(write(run / "run.json", run / "report.html"))
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def derive(
+    context: typer.Context,
+    formula: Annotated[str, typer.Argument(help="A formula, such as \"log(x'*A*x)\".")],
+    wrt: Annotated[str | None, typer.Option(help="The variable; 'x, y' for several scalars.")] = None,
+    order: Annotated[int, typer.Option(help="1 for the gradient or Jacobian, 2 for the Hessian.")] = 1,
+    steps: Annotated[bool, typer.Option("--steps", help="Show the differential rules, one a line.")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="Show the answer in LaTeX, too.")] = False,
+    code: Annotated[str | None, typer.Option(help="Show a function for numpy, torch or jax.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Differentiate a formula; what is known of a symbol follows its name: --A symmetric."""
+    from thalweg.expr.deriving import derive as differentiate
+
+    formula, attributes = _formula_and_attributes([formula, *context.args])
+    found = differentiate(formula, wrt, order, steps, **attributes)
+    if as_json:
+        written = {} if code is None else {"code": found.code(code)}
+        print(json.dumps({**found.record(), **written}))
+        return
+    page = _Page("differential", show=True)
+    page.add("formula", found.formula)
+    page.add(found.name.split()[-1], found.text, *([] if found.is_matrix_form else ["(it has no matrix form)"]))
+    page.add("differential", found.differential)
+    page.add("where", *[f"{name}: {meaning}" for name, meaning in found.symbols.items()])
+    page.add("shape", " x ".join(map(str, found.node.shape)) or "scalar")
+    page.add("steps", *map(str, found.steps))
+    if latex:
+        page.add("latex", found.latex())
+    page.add("checked", str(found.checked))
+    if code is not None:
+        print("\n" + found.code(code), end="")
+
+
+def _formula_and_attributes(words: list[str]) -> tuple[str, dict[str, str]]:
+    """Tell the formula from --NAME ATTRIBUTE (or --NAME=ATTRIBUTE), in whatever order they come."""
+    from thalweg.core.errors import InputError
+
+    formulas, attributes = [], {}
+    rest = iter(words)
+    for word in rest:
+        if not word.startswith("--"):
+            formulas.append(word)
+            continue
+        name, _, known = word[2:].partition("=")
+        if not name.isidentifier():
+            raise InputError(f"option {word!r}", "see thalweg derive --help")
+        attributes[name] = known or next(rest, "")
+    if len(formulas) != 1:
+        raise InputError(f"{len(formulas)} formulas were given: {formulas}", "give one, in quotes")
+    return formulas[0], attributes
+
+
 class _Page:
     """What ``fit`` prints, block by block as it becomes known: the label in the first column."""
 

@@ -1,7 +1,11 @@
 """Formulas: values beside an independent reader in torch, shapes found without declarations, messages that point."""
 
+import random
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="the torch extra is not installed")
 
@@ -95,9 +99,9 @@ def test_shapes_are_found_without_declarations():
         meaning, back = {}, {}
         for name, shape in ours.items():
             assert len(shape) == len(theirs[name]), (record.text, ours)
-            for mine, given in zip(shape, theirs[name], strict=True):
-                assert meaning.setdefault(mine, given) == given, (record.text, ours)
-                if back.setdefault(given, mine) != mine:
+            for mine, stated in zip(shape, theirs[name], strict=True):
+                assert meaning.setdefault(mine, stated) == stated, (record.text, ours)
+                if back.setdefault(stated, mine) != mine:
                     general.add(record.text)
     squares = {"tr(A*X)", "det(A*X*B)", "norm2(Q*x)", "B*(x-t*a)", "kron(K,X)", "logdet(eye(n)+A*X)"}
     assert squares <= general and len(general) <= 16
@@ -235,7 +239,10 @@ MALFORMED = [
     ("[x, y]", 5, "one row"), ("[x; x']", 1, "numbers as sizes"), ("[t, t; t]", 1, "rows of 2 and 1"),
     ("x,x", 2, "arguments"), ("t;t", 2, "in [ ] alone"), ("p*x", 1, "name of a size"), ("'", 1, "both sides"),
     ("inv(kron(A,A))", 1, "Kronecker"), ("kron(A,A)*x", 10, "n*n and n differ"), ("()", 2, "complete"),
-    ("vector(1,q)+x", 12, "q x 1"), ("(" * 200 + "t" + ")" * 200, 101, "more than 100"),
+    ("vector(1,q)+x", 12, "q x 1"), ("t+1/0", 4, "1/0 is no finite"), ("log(-1)", 1, "no finite"),
+    ("9^9^9^9", 6, "no finite"),
+    ("1e400", 1, "too large"), ("9" * 5000, 1, "too large"),
+     ("(" * 200 + "t" + ")" * 200, 101, "more than 100"),
 ]  # fmt: skip
 
 
@@ -289,3 +296,67 @@ def test_wrong_declarations():
             continue
         with pytest.raises(InputError, match=words):
             call()
+
+
+def random_text(rng, kind, depth):
+    """A formula of this kind over A, B: n x n, C: m x n, x, z: n, y: m, t: 1, fit for the oracle."""
+
+    def inner(other):
+        return random_text(rng, other, depth - 1)
+
+    leaves = {
+        "scalar": ["t", "2", "n", "0.5"], "n": ["x", "z", "vector(1,n)"], "m": ["y", "vector(2,m)"],
+        "n x n": ["A", "B", "eye(n)"], "m x n": ["C", "matrix(1,m,n)"],
+    }  # fmt: skip
+    if depth == 0:
+        return rng.choice(leaves[kind])
+    same = [
+        lambda: f"({inner(kind)}{rng.choice('+-')}{inner(kind)})", lambda: f"(-{inner(kind)})",
+        lambda: f"({inner('scalar')}*{inner(kind)})",
+        lambda: f"{rng.choice(['sin', 'sigmoid', 'tanh'])}({inner(kind)})",
+        lambda: f"({inner(kind)}.*{inner(kind)})", lambda: f"({inner(kind)}/(1+sigmoid({inner('scalar')})))",
+        lambda: f"{rng.choice(leaves[kind])}.^2" if kind != "scalar" else "t^2",
+    ]  # fmt: skip
+    own = {
+        "scalar": [lambda: f"{inner('n')}'*{inner('n')}", lambda: f"tr({inner('n x n')})",
+                   lambda: f"sum({inner('m x n')})", lambda: f"norm2({inner('m')})",
+                   lambda: f"det({inner('n x n')})", lambda: f"normF({inner('m x n')})"],
+        "n": [lambda: f"{inner('n x n')}*{inner('n')}", lambda: f"{inner('m x n')}'*{inner('m')}",
+              lambda: f"diag({inner('n x n')})"],
+        "m": [lambda: f"{inner('m x n')}*{inner('n')}"],
+        "n x n": [lambda: f"{inner('n')}*{inner('n')}'", lambda: f"{inner('n x n')}'", lambda: f"diag({inner('n')})",
+                  lambda: f"{inner('m x n')}'*{inner('m x n')}", lambda: f"{inner('n x n')}^2",
+                  lambda: f"inv(2*eye(n)+tanh({inner('n x n')}))"],
+        "m x n": [lambda: f"{inner('m')}*{inner('n')}'", lambda: f"{inner('m x n')}*{inner('n x n')}"],
+    }  # fmt: skip
+    return f"({rng.choice([*same, *own[kind], *own[kind]])()})"
+
+
+@given(st.integers(0, 2**32), st.sampled_from(["scalar", "n", "m", "n x n", "m x n"]), st.integers(1, 4))
+@settings(max_examples=120, deadline=None)
+def test_random_formulas_have_the_value_of_another_reader(seed, kind, depth):
+    text = random_text(random.Random(seed), kind, depth)
+    symbols = declared("A: n x n; B: n x n; C: m x n; x: n; z: n; y: m; t: 1")
+    nodes = nodes_of(symbols)
+    rng = np.random.default_rng(seed)
+    values = {k: torch.as_tensor(rng.uniform(-1, 1, size=(*[SIZES[d] for d in s.shape], 1, 1)[:2]))
+              for k, s in symbols.items() if k != "t"} | {"t": torch.tensor([[0.7]], dtype=torch.float64)}  # fmt: skip
+    expected = evaluate(text, SIZES | values)
+    if torch.isfinite(expected).all():
+        assert_same(parse(text, nodes), nodes, text, values)
+
+
+TOKENS = [
+    "x", "A", "B", "t", "'", "^", ".^", "*", "/", "+", "-", ".*", "./", "(", ")", "[", "]", ";", ",", "inv(", "tr(",
+    "sum(", "eye", "diag(", "2", "n", "1.5", "q",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(TOKENS)))
+@settings(max_examples=300, deadline=None)
+def test_whatever_is_written_ends_in_a_formula_or_a_message(tokens):
+    for declarations in (None, DECLARED):
+        try:
+            assert parse("".join(tokens), declarations).node.shape is not None
+        except InputError as error:
+            assert "at character" in error.problem

@@ -44,7 +44,6 @@ def _entry(node: Node, at: tuple[int, ...]) -> Node:
         return node
     if node.value is not None:
         return constant(np.asarray(node.value)[at].item())
-    shape = node.shape
     if node.op == "concatenate":
         (axis,) = node.params
         place = at[axis]

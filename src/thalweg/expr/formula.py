@@ -26,6 +26,8 @@ SIZED = {"eye": 0, "vector": 1, "matrix": 1}
 SIZES_OF = {"eye": 1, "vector": 1, "matrix": 2}
 NESTED = 100
 """Parentheses within each other; Python's own stack ends at about a thousand calls."""
+EXACT = 2.0**53
+"""Whole numbers from here on are floating: not all of them can be told apart any more."""
 WIDTH = 100
 """Characters of a formula that a message shows."""
 
@@ -199,7 +201,11 @@ class _Reader:
         at, token, kind = self.at, self.token, self.kind
         if kind == "number":
             self.advance()
-            value = float(token) if set(token) & set(".eE") else int(token)
+            value = float(token)
+            if value == float("inf"):
+                fail(self.text, at, f"the number {token[:30]} is too large", "give at most 1.7e308")
+            if value < EXACT and not set(token) & set(".eE"):
+                value = int(token)
             return self.add("number", at, at, value=value)
         if kind == "name":
             self.advance()

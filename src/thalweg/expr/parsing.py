@@ -8,6 +8,7 @@ of them a value is, is known here alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -200,11 +201,17 @@ class _Builder:
         """Build every item in turn and give the last."""
         for place, item in enumerate(self.items):
             try:
-                self.nodes.append(constant(self.make(place, item)))
+                node = constant(self.make(place, item))
+            except ArithmeticError:
+                node = None
             except ThalwegError as error:
                 if "\n" in error.problem:
                     raise
                 fail(self.text, item.at, error.problem, error.remedy)
+            if node is None or isinstance(node.value, float) and not math.isfinite(node.value):
+                shown = self.text[item.start : item.end]
+                fail(self.text, item.at, f"{shown} is no finite number", "leave such a number out")
+            self.nodes.append(node)
         return self.nodes[-1]
 
     def make(self, place: int, item: Item) -> Any:
@@ -262,6 +269,8 @@ class _Builder:
         if a.ndim and b.ndim:
             rows, columns = self.sizes.layouts[place]
             a, b = self.fitted(a, rows + columns), self.fitted(b, rows + columns)
+        if item.op in ("^", ".^"):
+            a, b = _powers(a, b)
         return build(_OPS[item.op], a, b)
 
     def fitted(self, node: Node, axes: tuple[Any, ...]) -> Node:
@@ -307,6 +316,14 @@ class _Builder:
             stacked.append(parts[0] if n == 1 else build("concatenate", *parts, params=(1,)))
         whole = stacked[0] if len(stacked) == 1 else build("concatenate", *stacked, params=(0,))
         return self.fitted(whole, rows + columns)
+
+
+def _powers(base: Node, exponent: Node) -> tuple[Node, Node]:
+    """Make a floating number of one of two whole ones where NumPy would not answer, or Python not soon."""
+    x, p = base.value, exponent.value
+    if isinstance(p, int):
+        return base, constant(float(p)) if p < 0 or isinstance(x, int) and p > MOST_FACTORS else exponent
+    return (constant(float(x)) if isinstance(x, int) else base), exponent
 
 
 def _whole(value: Any) -> int | None:
