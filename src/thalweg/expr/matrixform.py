@@ -16,16 +16,15 @@ from thalweg.expr import matrixform_factors as factoring
 from thalweg.expr import typeset_latex
 from thalweg.expr.matrixform_network import Link, NoMatrixFormError, ones, raise_network, size_formula
 from thalweg.expr.matrixform_squares import root_of_square
-from thalweg.expr.node import Node, lazy_eye
+from thalweg.expr.node import Node
 from thalweg.expr.rows import NUMBERS, Dimension
-from thalweg.expr.terms import Factor, Label, Number, Term, Terms, attributes, collected, expand, is_sum, network, relabelled
+from thalweg.expr.terms import Factor, Label, Number, Term, Terms, attributes, expand, is_sum, magnitude, network
 from thalweg.expr.typeset import (
     Formula,
     call,
     chain,
     cost,
     einsum,
-    is_number,
     name,
     number,
     over,
@@ -164,7 +163,7 @@ class Writer:
             body = self.term(terms, t)
             if others and not t.factors and len(terms.shape) in (1, 2):
                 maker = "vector" if len(terms.shape) == 1 else "matrix"
-                body = call(maker, self.scalar_part(Term(abs(t.number), t.scalars), number(Fraction(1))),
+                body = call(maker, self.scalar_part(Term(magnitude(t.number), t.scalars), number(Fraction(1))),
                             symmetric=maker == "matrix")  # fmt: skip
             parts.append((t.number >= 0, body))
         if others and all(not t.factors for t in terms.terms) and terms.shape:
@@ -174,7 +173,7 @@ class Writer:
 
     def term(self, terms: Terms, term: Term) -> Formula:
         """Write one term without its sign."""
-        return self.scalar_part(Term(abs(term.number), term.scalars), self.body(terms, term))
+        return self.scalar_part(Term(magnitude(term.number), term.scalars), self.body(terms, term))
 
     def body(self, terms: Terms, term: Term) -> Formula:
         """Write a term's network."""
@@ -218,7 +217,7 @@ class Writer:
             raise NoMatrixFormError
         if len(f.labels) == 2 and f.labels[0] is None and f.labels[1] is not None:
             base = transposed(base)  # a row
-        return Link(self.powered(base, abs(f.power), True), labels, f.atom.op == "eye", f.power < 0)
+        return Link(self.powered(base, magnitude(f.power), True), labels, f.atom.op == "eye", f.power < 0)
 
     # Scalars.
 
@@ -233,7 +232,7 @@ class Writer:
                 bottom.append(number(Fraction(n.denominator)))
         else:
             top.append(number(n))
-        written = sorted([(e > 0, self.scalar(a, abs(e))) for a, e in term.scalars], key=lambda p: _rank(p[1]))
+        written = sorted([(e > 0, self.scalar(a, magnitude(e))) for a, e in term.scalars], key=lambda p: _rank(p[1]))
         for up, f in written:
             (top if up else bottom).append(f)
         below = scaled(bottom, number(Fraction(1)))
@@ -277,7 +276,7 @@ class Writer:
         if node.op == "dimension":
             return size_formula(node.params[0])
         if node.op == "constant" and node.value.__class__ in NUMBERS:
-            return number(Fraction(node.value) if float(node.value).is_integer() else float(node.value))
+            return number(Fraction(node.value) if float(node.value).is_integer() else float(node.value))  # type: ignore[arg-type, call-overload]
         if node.op == "eye":
             return call("eye", size_formula(node.params[0]), symmetric=True)
         if node.op == "einsum" and not node.shape:
@@ -313,7 +312,7 @@ class Writer:
 
 
 def _rank(f: Formula) -> tuple[bool, int, str]:
-    return not (f.kind == "name"), len(f.text), f.text
+    return f.kind != "name", len(f.text), f.text
 
 
 def _product(sizes: Sequence[Dimension]) -> Formula:
@@ -323,6 +322,3 @@ def _product(sizes: Sequence[Dimension]) -> Formula:
 def sizes_of(factors: Sequence[Factor]) -> dict[Label, Dimension]:
     """Give the size of each label."""
     return {x: d for f in factors for x, d in zip(f.labels, f.atom.shape, strict=True) if x is not None}
-
-
-__all__ = ["Form", "Writer", "collected", "form", "is_number", "latex", "lazy_eye", "pretty", "relabelled", "text"]

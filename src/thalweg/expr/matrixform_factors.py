@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from thalweg.expr.matrixform_network import NoMatrixFormError
 from thalweg.expr.matrixform_squares import parts_of
 from thalweg.expr.rows import Dimension, Shape
-from thalweg.expr.terms import Factor, Label, Number, Term, Terms, collected, is_sum, ordered, relabelled
+from thalweg.expr.terms import Factor, Label, Number, Term, Terms, collected, is_sum, magnitude, ordered, relabelled
 from thalweg.expr.terms import symmetric as is_symmetric
 from thalweg.expr.typeset import (
     Formula,
@@ -24,7 +24,6 @@ from thalweg.expr.typeset import (
     chain,
     entries,
     entries_over,
-    is_number,
     negated,
     number,
     scaled,
@@ -92,9 +91,7 @@ def _worth(group: list[tuple[int, Peel]]) -> bool:
     return len(powers) == 1 or all(isinstance(e, Fraction) and e.denominator == 1 for e in powers)
 
 
-def _products(
-    terms: Terms, groups: dict[tuple[object, ...], list[tuple[int, Peel]]], writer: Writer
-) -> list[Formula]:
+def _products(terms: Terms, groups: dict[tuple[object, ...], list[tuple[int, Peel]]], writer: Writer) -> list[Formula]:
     """Find sums that are one product of two sums: (C+C')*(x-a), (x-a)*(x-a)'.
 
     All terms are grouped by the factor taken on one side; what is left must be the same for all groups, up to numbers.
@@ -103,7 +100,7 @@ def _products(
     families: dict[tuple[object, ...], list[list[tuple[int, Peel]]]] = {}
     for key, group in groups.items():
         if key[0] == "matrix" or key[0] in ("column", "power") and len(terms.shape) == 2:
-            family = ("matrix", key[1]) if key[0] == "matrix" else ("column", key[1])
+            family: tuple[object, ...] = ("matrix", key[1]) if key[0] == "matrix" else ("column", key[1])
             families.setdefault(family, []).append(group)
     for family, members in families.items():
         axis = family[1]
@@ -261,11 +258,11 @@ def _grouped(terms: Terms, group: list[tuple[int, Peel]], writer: Writer) -> lis
     others = tuple([t for i, t in enumerate(terms.terms) if i not in members])
     sizes = [peel.power for peel in members.values()]
     key = group[0][1].key
-    amounts = {min(sizes, key=abs)}
+    amounts = {min(sizes, key=magnitude)}
     if sizes[0] < 0 and key[0] == "scalar" and not (key[3] and terms.shape):
-        amounts.add(max(sizes, key=abs))
+        amounts.add(max(sizes, key=magnitude))
     found = []
-    for amount in sorted(amounts, key=abs):
+    for amount in sorted(amounts, key=magnitude):
         done = group[0][1].finish([peel.take(amount) for peel in members.values()], amount)
         if done is None:
             continue
@@ -348,9 +345,7 @@ def _has_axis(t: Term, axis: int) -> bool:
     return any(axis in f.labels for f in t.factors)
 
 
-def _column_peel(
-    terms: Terms, term: Term, part: list[Factor], others: list[Factor], axis: int, writer: Writer
-) -> Peel:
+def _column_peel(terms: Terms, term: Term, part: list[Factor], others: list[Factor], axis: int, writer: Writer) -> Peel:
     """A column on an axis: entry by entry beside others on it, a diagonal matrix beside a matrix, else outer."""
     single = part[0] if len(part) == 1 and len(part[0].labels) == 1 else None
     size = terms.shape[axis]
@@ -362,7 +357,7 @@ def _column_peel(
 
     def finish(rests: Sequence[Term], amount: Number) -> tuple[Shape, Sequence[Term], Wrap] | None:
         if single is not None:
-            up = writer.powered(writer.atom(single.atom), abs(amount), True)
+            up = writer.powered(writer.atom(single.atom), magnitude(amount), True)
             column = up if amount > 0 else entries_over(number(Fraction(1)), up)
         else:
             own = relabelled(Term(Fraction(1), (), tuple(part)), {axis: 0})
@@ -391,9 +386,7 @@ def _column_peel(
     return Peel(key, single.power if single else Fraction(1), weight, take, finish, own_term)
 
 
-def _whole_peels(
-    terms: Terms, term: Term, part: list[Factor], others: list[Factor], writer: Writer
-) -> list[Peel]:
+def _whole_peels(terms: Terms, term: Term, part: list[Factor], others: list[Factor], writer: Writer) -> list[Peel]:
     """A matrix on both axes: the identity, with columns on its diagonal, or a factor entry by entry."""
     rest = Term(term.number, term.scalars, tuple(others))
     if len(part) == 1 and part[0].atom.op == "eye":
@@ -424,9 +417,11 @@ def _whole_peels(
     return [Peel(("whole", _key_of(part)), Fraction(1), weight, lambda _: rest, finish)]
 
 
-def _tail_peels(
-    terms: Terms, term: Term, part: list[Factor], others: list[Factor], writer: Writer
-) -> list[Peel]:
+def _before(last: Formula) -> Wrap:
+    return lambda f: chain([f, last])
+
+
+def _tail_peels(terms: Terms, term: Term, part: list[Factor], others: list[Factor], writer: Writer) -> list[Peel]:
     """The column at the end of a product of matrices: A*x and B*x are (A+B)*x."""
     if len(terms.shape) != 1 or others:
         return []
@@ -446,7 +441,7 @@ def _tail_peels(
         ) -> tuple[Shape, Sequence[Term], Wrap]:
             link = writer.link(f)
             column = link.formula if not link.down else entries_over(number(Fraction(1)), link.formula)
-            return shape, rests, lambda g: chain([g, column])
+            return shape, rests, _before(column)
 
         key = ("tail", f.atom.key, str(f.power))
         found.append(Peel(key, Fraction(1), len(writer.atom(f.atom).text), lambda _, rest=rest: rest, finish))  # type: ignore[misc]
@@ -573,6 +568,3 @@ def _kronecker_peels(terms: Terms, term: Term, writer: Writer) -> list[Peel]:
 def reciprocal(f: Formula) -> Formula:
     """Write 1 over each entry."""
     return entries_over(number(Fraction(1)), f)
-
-
-__all__ = ["factored", "flattened", "is_number", "is_symmetric", "kronecker", "reciprocal"]

@@ -8,6 +8,7 @@ that these steps do not bring down to its axes has no matrix form.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,7 +24,6 @@ from thalweg.expr.typeset import (
     entries_over,
     name,
     number,
-    over,
     power,
     scaled,
     transposed,
@@ -108,10 +108,17 @@ def _product_of_scalars(links: Sequence[Link]) -> Formula:
 
 def _by_entry(links: Sequence[Link]) -> Formula:
     """Multiply links on the same axes entry by entry."""
-    up = sorted([x.formula for x in links if not x.down], key=lambda f: (len(f.text), f.text))
-    down = sorted([x.formula for x in links if x.down], key=lambda f: (len(f.text), f.text))
+    up = _with_powers([x.formula for x in links if not x.down])
+    down = _with_powers([x.formula for x in links if x.down])
     top = entries(up) if up else number(Fraction(1))
     return entries_over(top, entries(down)) if down else top
+
+
+def _with_powers(parts: Sequence[Formula]) -> list[Formula]:
+    """Put factors in order, equal ones as a power."""
+    ordered = sorted(parts, key=lambda f: (len(f.text), f.text))
+    runs = [list(run) for _, run in itertools.groupby(ordered)]
+    return [power(run[0], number(Fraction(len(run))), True) for run in runs]
 
 
 def _reduced(links: list[Link], sizes: dict[Label, Dimension]) -> list[Link]:
@@ -211,7 +218,7 @@ def _join(
         if other < 0 and len(uses[other]) == 1:
             return [*rest, Link(call("sum", _solid(x), scalar=True), ())]
         m = x if x.labels[1] == a else x.turned()
-        return [*rest, Link(chain([_solid(m), call("vector", number(Fraction(1)))]), (other,))]
+        return [*rest, Link(chain([_solid(m), ones(sizes[a])]), (other,))]
     if len(users) == 2 and len(matrices) == 2:
         first, second = matrices
         if set(first.labels) == set(second.labels):
@@ -225,8 +232,6 @@ def _join(
     if len(users) == 2 and len(columns) == 1:
         (c,), (m,) = columns, matrices
         m = m if m.labels[1] == a else m.turned()
-        if c.pieces and m.labels[0] < 0 and _columns(uses[m.labels[0]]) and False:
-            return None
         return [*rest, Link(chain([_solid(m), _solid(c)]), (m.labels[0],))]
     if len(users) == 3 and len(columns) == 1:
         (c,), (first, second) = columns, matrices
@@ -244,7 +249,7 @@ def _sum_of_column(x: Link, size: Dimension) -> Formula:
         if len(x.pieces) == 2:
             return inner(*x.pieces)
         if f.kind == "entries":
-            ways = [inner(p, entries([q for q in f.parts if q is not p])) for p in f.parts]
+            ways = [inner(p, entries([*f.parts[:i], *f.parts[i + 1 :]])) for i, p in enumerate(f.parts)]
             return min(ways, key=lambda w: (len(w.text), w.text))
         if f.kind == "entries_power" and f.parts[1].data == 2:
             return inner(f.parts[0], f.parts[0])
@@ -257,6 +262,3 @@ def inner(u: Formula, v: Formula) -> Formula:
     """Write an inner product: the shorter of u'*v and v'*u."""
     ways = [dot([transposed(u), v]), dot([transposed(v), u])]
     return min(ways, key=lambda w: (len(w.text), w.text))
-
-
-__all__ = ["Link", "NoMatrixFormError", "inner", "ones", "over", "power", "raise_network", "size_formula", "trace"]

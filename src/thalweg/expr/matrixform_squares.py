@@ -156,6 +156,3 @@ def _root(value: Fraction | float) -> Fraction | None:
         return None
     top, bottom = math.isqrt(value.numerator), math.isqrt(value.denominator)
     return Fraction(top, bottom) if top * top == value.numerator and bottom * bottom == value.denominator else None
-
-
-__all__ = ["half", "halves_of_sum", "root_of_square"]

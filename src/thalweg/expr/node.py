@@ -176,6 +176,11 @@ class Node(_Slots):
         state = "lazy" if self.value is None else f"value={np.array2string(np.asarray(self.value), threshold=6)}"
         return f"Node({self.op}: {shape}, {state})"
 
+    def __str__(self) -> str:
+        from thalweg.expr.matrixform_show import show
+
+        return show(self) if self.value is None else repr(self)
+
     # Arithmetic. Each operator is one row of the table.
     def __add__(self, other: Any) -> Node:
         return build("add", self, other)
@@ -683,6 +688,8 @@ def _ready(op: Op, nodes: Sequence[Node], params: tuple[Any, ...]) -> bool:
         # A variable, or an array of floating numbers, has the precision that the number takes.
         strong = [x.op != "constant" or x.kind == "f" and bool(x.shape) for x in nodes if x.value is not None]
         return any(strong) and not has_symbolic(params)
+    if op.sized and op.name == "along_diagonal" and all(x.op == "constant" for x in nodes):
+        return False  # mostly zeros: made when it is asked for, and not kept
     return not (op.sized and has_symbolic(params))
 
 

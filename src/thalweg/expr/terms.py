@@ -387,7 +387,9 @@ def power_of(terms: Terms, power: Number) -> Terms:
         return collected(shape, [Term(Fraction(1))])
     if power == 1:
         return terms
-    if len(terms.terms) == 1:
+    # The square of a product of matrices, entry by entry, is a product again: norm2(A*x)^2 is x'*A'*A*x.
+    network_inside = any(x is not None and x < 0 for t in terms.terms for f in t.factors for x in f.labels)
+    if len(terms.terms) == 1 and not (power == EXPANDED_POWER and network_inside):
         return _power_of_term(shape, terms.terms[0], power)
     if power == EXPANDED_POWER and terms.terms:
         return collected(shape, [_times(s, t) for s in terms.terms for t in terms.terms])
@@ -396,7 +398,7 @@ def power_of(terms: Terms, power: Number) -> Terms:
     # A term that is never negative leads where there is one, so that roots and whole powers have the same base.
     lead = next((t.number for t in terms.terms if _never_negative(t)), terms.terms[0].number)
     whole = power.denominator == 1 if isinstance(power, Fraction) else float(power).is_integer()
-    scale: Number = abs(lead) if not whole else lead
+    scale: Number = magnitude(lead) if not whole else lead
     base = Terms(shape, tuple([Term(_divided_number(t.number, scale), t.scalars, t.factors) for t in terms.terms]))
     made = _single(rebuild(base), power)
     base_number = ((constant(_plain(scale)), power),)
@@ -453,6 +455,11 @@ def _root_of_square(atom: Node, power: Number) -> tuple[Node, Number] | None:
     if atom.op == "square" and not (isinstance(power, Fraction) and power.denominator == 1):
         return build("abs", atom.inputs[0]), 2 * power
     return None
+
+
+def magnitude(number: Number) -> Number:
+    """Give a number without its sign."""
+    return -number if number < 0 else number
 
 
 def _power_number(number: Number, power: Number) -> Number:
@@ -761,7 +768,7 @@ def _opened(term: Term, shape: Shape) -> list[Term] | None:
             parts = [_times(rest, t) for t in _of(atom).terms]
             return parts if e == 1 else [_times(p, t) for p in parts for t in _of(atom).terms]
     for k, f in enumerate(term.factors):
-        if f.power in (1, 2) and is_sum(f.atom):
+        if f.power in (1, 2) and (is_sum(f.atom) or f.atom.op == "einsum"):
             rest = Term(term.number, term.scalars, term.factors[:k] + term.factors[k + 1 :])
             own = {i: x for i, x in enumerate(f.labels)}
             inner = [_relabelled_apart(t, own) for t in _of(f.atom).terms]
@@ -1073,7 +1080,7 @@ def _ordered_anew(factors: Sequence[Factor]) -> tuple[Factor, ...]:
             x: (c if x is None or x >= 0 else ("sum", hash_of(sorted(map(repr, incident[x])))))
             for x, c in label_colours.items()
         }
-        new = {}
+        new: dict[Factor, tuple[str, ...]] = {}
         for f, labels in seen:
             own = [repr(refined[x]) for x in labels]
             new[f] = (f.atom.key, str(f.power), hash_of(sorted(own) if symmetric(f.atom) else own))
@@ -1143,7 +1150,7 @@ def rebuild(terms: Terms) -> Node:
     """Give the node of a normal form."""
     total: Node | None = None
     for term in terms.terms:
-        node = term_node(terms.shape, Term(abs(term.number), term.scalars, term.factors))
+        node = term_node(terms.shape, Term(magnitude(term.number), term.scalars, term.factors))
         if total is None:
             total = node if term.number >= 0 else build("neg", node)
         else:

@@ -11,15 +11,17 @@ from thalweg.expr.typeset import (
     POSTFIX,
     PRODUCT,
     Formula,
+    chain,
     is_number,
     needs_parentheses,
     number,
 )
 
-_GREEK = frozenset(
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega "
-    "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega".split()
-)
+_GREEK = frozenset([
+    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi",
+    "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Xi",
+    "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega",
+])  # fmt: skip
 _LATEX_FUNCTIONS = {
     "exp": r"\exp", "log": r"\log", "sin": r"\sin", "cos": r"\cos", "tanh": r"\tanh", "sinh": r"\sinh",
     "cosh": r"\cosh", "arctan": r"\arctan", "det": r"\det", "logdet": r"\log\det", "sigmoid": r"\sigma",
@@ -114,6 +116,10 @@ def _latex_over(f: Formula) -> str:
     top, bottom = f.parts
     if top.scalar or len(top.text) <= len(bottom.text) + 12:
         return rf"\frac{{{latex(top)}}}{{{latex(bottom)}}}"
+    first = top.parts[0] if top.kind == "chain" else top
+    if first.kind == "number" and top.kind == "chain":
+        rest = chain(top.parts[1:])
+        return rf"\frac{{{latex(first)}}}{{{latex(bottom)}}} {_fenced(rest, latex, PRODUCT, True)}"
     return rf"\frac{{1}}{{{latex(bottom)}}} {_fenced(top, latex, PRODUCT, True)}"
 
 
@@ -190,7 +196,9 @@ def pretty(f: Formula) -> str:
     if f.kind == "power":
         exponent = pretty(parts[1])
         plain = re.fullmatch(r"-?\d+", exponent)
-        raised = exponent.translate(_SUPERSCRIPTS) if plain else f"^({exponent})" if len(exponent) > 1 else "^" + exponent
+        raised = (
+            exponent.translate(_SUPERSCRIPTS) if plain else f"^({exponent})" if len(exponent) > 1 else "^" + exponent
+        )
         return _fenced(parts[0], pretty, ATOM, False) + raised
     if f.kind == "entries_power":
         exponent = pretty(parts[1])
@@ -229,4 +237,3 @@ def _pretty_call(f: Formula) -> str:
     if function == "kron":
         return " ⊗ ".join([_fenced(x, pretty, POSTFIX, False) for x in parts]).join("()")
     return f"{function}({', '.join([pretty(x) for x in parts])})"
-
