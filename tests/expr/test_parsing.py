@@ -150,6 +150,20 @@ def test_attributes():
     assert parse("w*w", w="diagonal").symbols["w"].shape == ("n", "n")
 
 
+def test_shapes_and_kinds_in_words():
+    parsed = parse("norm2(X*w-y)^2/m+sum(a)", X="m x n", a="2, nonnegative")
+    assert {name: node.shape for name, node in parsed.symbols.items()} == {
+        "X": ("m", "n"), "w": ("n",), "y": ("m",), "a": (2,)
+    }  # fmt: skip
+    assert parsed.symbols["a"] is tw.vector("a", 2, nonnegative=True)
+    assert parse("exp(x)", x="vector").symbols["x"] is tw.vector("x")
+    assert parse("exp(X)", X=["scalar", "nonnegative"]).symbols["X"] is tw.scalar("X", nonnegative=True)
+    assert parse("sum(b)", b="matrix").symbols["b"].shape == ("m", "n")
+    assert parse("a'*b", b="n x 1").kind == parse("a*b", a="1").kind == "scalar"
+    assert parse("inv(A)", A="3 x 3, positive definite").symbols["A"] is tw.matrix("A", 3, positive_definite=True)
+    assert parse("A*x", A="2x3").symbols["x"].shape == (3,)
+
+
 def test_declared_symbols_are_used_as_they_are():
     x, A = tw.vector("x"), tw.matrix("A", symmetric=True)
     parsed = parse("x'*A*x", [x, A])
@@ -287,6 +301,12 @@ def test_wrong_declarations():
         (lambda: parse("n*x", {"n": (), "x": ("n",)}), "name of a size"),
         (lambda: parse("x", [x, tw.vector("x", 3)]), "twice"),
         (lambda: parse("exp(x)", {"exp": x}), "name of a function"),
+        (lambda: parse("A*x", x="1 x n"), "is a row"),
+        (lambda: parse("A*x", x="n, matrix"), "is no matrix"),
+        (lambda: parse("A*x", x="vector, symmetric"), "square"),
+        (lambda: parse("A*x", [x], x="n"), "declare it once"),
+        (lambda: parse("A*x", x="sparse"), "sparse"),
+        (lambda: parse("A*x", x="0"), "size 0"),
         (lambda: parse(3), "a formula is a text"),
         (lambda: parse("w+x", w="symmetric", x="orthogonal"), None),
         (lambda: parse("w'*x", w="symmetric", x="nonnegative"), None),

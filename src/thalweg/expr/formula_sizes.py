@@ -319,15 +319,14 @@ class Sizes:
             name = item.value
             if item.op != "dimension" or name in self.sizes:
                 continue
-            layouts = self.symbols.values()
-            candidates = list(
-                {a.root(): 0 for rows, columns in layouts for a in columns + rows if a.root().known is None}
-            )
+            axes = [(x, a.root()) for x, (rows, columns) in self.symbols.items() for a in columns + rows]
+            candidates = list(dict.fromkeys([axis for _, axis in axes if axis.known is None]))
             if len(candidates) == 1:
                 self.equal(self.size(name), candidates[0])
             elif candidates or self.declared:
                 fail(self.text, item.at, f"{name} is the name of a size, and no shape says of which",
-                     f"declare the shapes with it, or give the scalar {name} another name")  # fmt: skip
+                     f"give a shape with it, as in {axes[0][0] if axes else 'X'}='m x n'; "
+                     f"if {name} is no size, it needs another name")  # fmt: skip
 
 
 def _next_name(letters: Iterator[str], taken: set[str]) -> str:

@@ -9,6 +9,7 @@ of them a value is, is known here alone.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -76,7 +77,8 @@ def parse(
         symbols: What names stand for: nodes with at most two axes (such as `thalweg.vector` makes them), by name or in
             any order, or shapes by name.
         **attributes: What is known of a name: "symmetric", "positive definite", "diagonal", "orthogonal" or
-            "nonnegative", or several of them.
+            "nonnegative"; also "scalar", "vector" or "matrix", and a shape such as "m x n", "n" or "1"; or several of
+            them, in a list or with commas between.
 
     Returns:
         The expression, with its kind, its shape and its symbols.
@@ -91,16 +93,26 @@ def parse(
 
     """
     items = read(text, FUNCTIONS)
-    known = {name: attribute_set(name, given) for name, given in attributes.items()}
+    said = {name: _sorted_words(name, given) for name, given in attributes.items()}
+    known = {name: attribute_set(name, words) for name, (words, _, _) in said.items()}
     declared = _declared(symbols, known)
+    for name, (_, _, shape) in said.items():
+        if shape is not None:
+            if name in declared:
+                raise InputError(f"{name}={attributes[name]!r}: {name} is declared in symbols, too", "declare it once")
+            declared[name] = symbol(name, shape, None, known[name])
     shapes = {name: node.shape for name, node in declared.items()}
+    for name, shape in shapes.items():
+        if 0 in shape:
+            raise InputError(f"{name} of shape {show(shape)} has a size 0", "give at least 1")
     _mark_dimensions(text, items, shapes)
     names = dict.fromkeys([item.value for item in items if item.op == "name"])
     for name in known:
         if name not in names:
             raise InputError(f"{name}={attributes[name]!r}: {name} is not in the formula {text!r}", "use a name of it")
-    kinds = {name: (SCALAR, COLUMN, MATRIX)[len(shape)] for name, shape in shapes.items()}
-    square = [name for name in known if name not in shapes and known[name] - {"nonnegative"}]
+    kinds = {name: kind for name, (_, kind, _) in said.items() if kind}
+    kinds |= {name: (SCALAR, COLUMN, MATRIX)[len(shape)] for name, shape in shapes.items()}
+    square = [x for x in known if known[x] - {"nonnegative"} and x not in shapes and kinds.get(x, MATRIX) == MATRIX]
     sizes = Sizes(text, items, shapes, choose_kinds(items, kinds, square), square)
     found = {name: declared[name] if name in declared else _symbol(name, sizes, known) for name in names}
     node = _Builder(text, items, sizes, found).build()
@@ -122,12 +134,39 @@ def attribute_set(name: str, given: str | Iterable[str]) -> frozenset[str]:
         InputError: for one that there is not.
 
     """
-    parts = given.split(",") if isinstance(given, str) else list(given)
-    known = frozenset([str(part).strip().replace("_", " ").replace("-", " ") for part in parts])
+    known = frozenset(_words(given))
     if not known <= ATTRIBUTES:
         wrong = ", ".join(sorted(known - ATTRIBUTES))
         raise InputError(f"{name} cannot be {wrong!r}", f"use {', '.join(sorted(ATTRIBUTES))}")
     return _implied(known)
+
+
+def _words(given: str | Iterable[str]) -> list[str]:
+    parts = given.split(",") if isinstance(given, str) else list(given)
+    return [" ".join(str(part).replace("_", " ").replace("-", " ").split()) for part in parts]
+
+
+def _sorted_words(name: str, given: str | Iterable[str]) -> tuple[list[str], int | None, tuple[Dimension, ...] | None]:
+    """Tell attributes from a kind and from a shape."""
+    attributes: list[str] = []
+    kind: int | None = None
+    shape: tuple[Dimension, ...] | None = None
+    for word in _words(given):
+        sizes = [int(d) if d.isdecimal() else d for d in re.split(r"\s+x\s+|\s*×\s*|(?<=\d)x(?=\d)", word)]
+        if word in _KIND_OF:
+            kind = _KIND_OF[word]
+        elif word not in ATTRIBUTES and len(sizes) <= 2 and (len(sizes) == 2 or re.fullmatch(r"[a-z]\d*|\d+", word)):
+            if sizes[0] == 1 and sizes[1:] not in ([], [1]):
+                raise InputError(f"{name}={word!r} is a row", f"give the column, {sizes[1]}, and write {name}'")
+            shape = tuple([d for d in sizes if d != 1])
+        else:
+            attributes.append(word)
+    if shape is not None and kind not in (None, (SCALAR, COLUMN, MATRIX)[len(shape)]):
+        raise InputError(f"{name} of shape {show(shape)} is no {WORDS[kind or 0]}", "give one of the two")
+    return attributes, kind, shape
+
+
+_KIND_OF = {"scalar": SCALAR, "vector": COLUMN, "matrix": MATRIX}
 
 
 def _implied(attributes: frozenset[str]) -> frozenset[str]:
