@@ -310,6 +310,7 @@ def test_the_programs_meet_every_row_that_has_a_derivative():
 
 ELSEWHERE = {
     "cast": "a change of precision, tests/expr/test_ops.py",
+    "along_diagonal": "what dense Hessians of matrices are written with, tests/expr/test_jacobian.py",
     "identity": "an argument of an inner derivative: the second orders above are made of it",
     "cofactor_slope": "the second order of det above",
     "scatter_add": "what the passes make of scatter and add",

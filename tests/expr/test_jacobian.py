@@ -249,3 +249,62 @@ def test_tensors(mode):
     close(found.numpy(), torch.func.jacrev(lambda v: torch.tanh(TA @ v) * v[0])(x).numpy())
     close(hessian(lambda v: torch.sum(torch.tanh(TA @ v)))(x).numpy(),
           torch.func.hessian(lambda v: torch.sum(torch.tanh(TA @ v)))(x).numpy())  # fmt: skip
+
+
+def _second(f, x):
+    """The Hessian by torch, of a function written with operators alone."""
+    return torch.func.hessian(f)(torch.tensor(x)).numpy()
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda m: ((A.T @ m - 1.0) ** 2).sum(),  # A (x) I
+        lambda m: ((m @ B) ** 2).sum() + 0.5 * (m**2).sum(),  # I (x) (B + number)
+        lambda m: (((A[:, 0] @ m) ** 3).sum() ** 2 + 1.0) * 2.0,  # rank one and Kronecker
+        lambda m: (m**4).sum(),  # diagonal
+        lambda m: ((m**2).sum(1) ** 2).sum(),  # blocks of rows
+        lambda m: ((m**2).sum(0) ** 2).sum() + 0.1 * (m**2).sum(),  # blocks of columns
+        lambda m: (m**2).sum(),  # identity
+        lambda m: (m.sum() ** 3) + (A[0, 0] * m).sum(),  # rank one
+        lambda m: (m @ m.T @ A).sum(),
+        lambda m: A.sum() * m[0, 0],
+    ],
+    ids=["left", "right", "rank one", "diagonal", "rows", "columns", "identity", "sum", "both sides", "zero"],
+)
+def test_a_compiled_hessian_in_a_matrix_is_torchs(f):
+    from thalweg.expr import compile
+
+    def in_torch(m):
+        return f.__class__(f.__code__, {"A": TA, "B": TB}, f.__name__, f.__defaults__, f.__closure__)(m)
+
+    compiled = compile(hessian(f))
+    for seed in range(2):
+        m = np.random.default_rng(seed).normal(size=(4, 3))
+        close(compiled(m), _second(in_torch, m), 200)
+    # Within another transform the same Hessian is differentiated again.
+    third = compile(grad(lambda m: (hessian(f)(m) * np.arange(3.0)).sum()))
+    weights = torch.arange(3.0, dtype=torch.float64)
+    expected = torch.func.grad(lambda m: (torch.func.hessian(in_torch)(m) * weights).sum())(torch.tensor(m)).numpy()
+    close(third(m), expected, 2000)
+
+
+def test_a_compiled_hessian_sees_what_its_function_closes_over():
+    from thalweg.expr import compile
+
+    def outer(m):
+        held = m * 2.0
+        return hessian(lambda z: (z * z * held).sum())(m)  # held does not move with z
+
+    m = np.random.default_rng(3).normal(size=(2, 3))
+    close(compile(outer)(m), np.diag(4.0 * m.reshape(-1)).reshape(2, 3, 2, 3))
+
+
+def test_zeros_beside_a_diagonal_are_not_kept_in_the_code():
+    from thalweg.expr import compile
+
+    compiled = compile(hessian(lambda m: ((m @ B) ** 2).sum()))
+    compiled(np.ones((50, 3)))
+    held = compiled.specialization().kernel.constants.values()
+    assert max(np.size(c) for c in held) <= 9
+    assert "along_diagonal" in compiled.source()

@@ -99,6 +99,8 @@ UNARY = {
     "along": (lambda x: np.sort(x * x, axis=0), ANY, lambda x: np.sort(x * x, axis=0)),
     "along_add": (lambda x: call("along_add", x * x, ROWS[:, None] * np.ones((1, 4), int), params=(0, 5, False)), ANY,
                   lambda x: np.stack([(x * x)[1], np.zeros(4), (x * x)[0] + (x * x)[2], np.zeros(4), np.zeros(4)])),
+    "along_diagonal": (lambda x: call("along_diagonal", x * x, params=(0, 2, 5)), ANY,
+                       lambda x: np.einsum("ac,bd->abcd", np.eye(5), x * x)),
     "cumsum": (lambda x: np.cumsum(x * x, axis=1), ANY, lambda x: np.cumsum(x * x, axis=1)),
 }  # fmt: skip
 # Rows met only inside derivatives or conditions, and checked there or in tests of their own.
@@ -199,6 +201,7 @@ def _batch_case(name):
         "along_add": [("along_add", (x, constant(ORDER)), (1, 4, True)),
                       ("along_add", (x, constant(ORDER)), (1, 6, False))],
         "cumsum": [("cumsum", (x,), (1, True))],
+        "along_diagonal": [("along_diagonal", (x,), (0, 1, 2)), ("along_diagonal", (x,), (1, 3, 2))],
         "cast": [("cast", (x,), (32,))],
         "identity": [("identity", (x,), (0,))],
     }  # fmt: skip

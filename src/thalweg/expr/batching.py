@@ -91,6 +91,12 @@ def batch_place(node: Node, inputs: Sequence[Node], batched: Sequence[bool]) -> 
     return build("place", inputs[0], params=((_WHOLE, *index), (inputs[0].shape[0], *shape)))
 
 
+def batch_along_diagonal(node: Node, inputs: Sequence[Node], batched: Sequence[bool]) -> Node:
+    """Batch a layout along a diagonal: both new axes move by one."""
+    first, second, size = node.params
+    return build("along_diagonal", inputs[0], params=(first + 1, second + 1, size))
+
+
 def batch_along_axis(node: Node, inputs: Sequence[Node], batched: Sequence[bool]) -> Node:
     """Apply a row whose first parameter is the one axis it works along (concatenate, cumsum, gather)."""
     axis, *rest = node.params

@@ -93,7 +93,8 @@ _HELPERS = {
 _QUIET = (
     "add sub mul neg square abs sign sum max min maximum minimum relu where lt le gt ge eq ne logical_and logical_or "
     "logical_not indicator identity reshape transpose broadcast_to einsum pick scatter scatter_add take place "
-    "concatenate eye dimension symbol sort argsort gather cumsum floor ceil rint trunc isnan isinf isfinite"
+    "concatenate eye dimension symbol sort argsort gather cumsum floor ceil rint trunc isnan isinf isfinite "
+    "along_diagonal"
 )
 QUIET = frozenset(_QUIET.split())
 """What NumPy runs without a warning as long as every number is finite."""

@@ -12,6 +12,7 @@ from thalweg.core.errors import InputError, UnsupportedError
 from thalweg.expr import namespace
 from thalweg.expr.batch import batched, linear_part
 from thalweg.expr.call import Argnums, Call, materialized, named, own, quiet, zeros
+from thalweg.expr.dense_forms import dense_hessian
 from thalweg.expr.differentiate import tangents_of
 from thalweg.expr.differentiate import vjp as lazy_vjp
 from thalweg.expr.node import Node, build, constant, is_filler, lazy_eye
@@ -103,12 +104,28 @@ def hessian(function: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = 
 
     @named("hessian", function)
     def second(*args: Any, **kwargs: Any) -> Any:
+        if argnums.__class__ is int and not has_aux:
+            form = _by_structure(function, argnums, args, kwargs)
+            if form is not None:
+                return form
         results = [row(*args, **kwargs) for row in rows]
         blocks = [r[0] for r in results] if has_aux else results
         answer = blocks[0] if isinstance(argnums, (int, np.integer)) else tuple(blocks)
         return (answer, results[0][1]) if has_aux else answer
 
     return second
+
+
+def _by_structure(function: Callable[..., Any], argument: int, args: tuple[Any, ...], kwargs: Any) -> Node | None:
+    """Give the Hessian of a number in a lazy matrix, if the form of its products with a direction says it all."""
+    x = args[argument] if -len(args) <= argument < len(args) else None
+    if not isinstance(x, Node) or x.value is not None or x.ndim < 2:
+        return None
+    with quiet():
+        call = Call(function, argument, False, args, kwargs)
+        if call.output.__class__ is not Node or call.output.shape or call.output.value is not None:
+            return None
+        return dense_hessian(call.output, call.leaves[0])
 
 
 def _blocks(call: Call, mode: str) -> list[Any]:

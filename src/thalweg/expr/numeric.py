@@ -130,6 +130,21 @@ def place(x: Any, index: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
     return out
 
 
+def along_diagonal(x: Any, first: int, second: int, size: int) -> Any:
+    """Repeat ``x`` along the diagonal of two new axes of a size, at these places of the result; zeros elsewhere."""
+    x = np.asarray(x)
+    shape = list(x.shape)
+    shape.insert(first, size)
+    shape.insert(second, size)
+    out = np.zeros(shape, dtype=x.dtype)
+    letters = list("abcdefghijklmnopqrstuvwxyz"[: len(shape)])
+    letters[second] = letters[first]
+    rest = [c for i, c in enumerate(letters) if i not in (first, second)]
+    diagonal = np.einsum("".join(letters) + "->" + "".join([letters[first], *rest]), out)
+    diagonal[...] = x
+    return out
+
+
 def indicator(condition: Any, like: Any) -> Any:
     """Give 1 where the condition holds and 0 elsewhere, in the precision of ``like``."""
     like = np.asarray(like)

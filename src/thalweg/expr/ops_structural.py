@@ -148,6 +148,20 @@ def _take_shape(shape: Shape, index: tuple[Any, ...]) -> Shape:
     return tuple(out)
 
 
+def _along_diagonal_shape(shape: Shape, first: int, second: int, size: Dimension) -> Shape:
+    if not 0 <= first < second <= len(shape) + 1:
+        raise InputError(f"axes {first} and {second} for shape {show(shape)}", "give two places in ascending order")
+    inner = (*shape[:first], size, *shape[first:])
+    return (*inner[:second], size, *inner[second:])
+
+
+def _diagonal_sum(ndim: int, first: int, second: int) -> str:
+    """Give the einsum that sums the diagonal of two axes: the transpose of laying out along it."""
+    letters = list("abcdefghijklmnopqrstuvwxyz"[:ndim])
+    letters[second] = letters[first]
+    return "".join(letters) + "->" + "".join([c for i, c in enumerate(letters) if i not in (first, second)])
+
+
 def _concatenate_shape(*arguments: Any) -> Shape:
     *shapes, axis = arguments
     first = shapes[0]
@@ -271,6 +285,13 @@ ROWS = [
     Op("place", numeric.place, lambda s, index, shape: shape, _linear,
        lambda c, n, i: build("take", c, params=(n.params[0],)), "promote", "numeric.place({}, {}, {})", sized=True,
        vjp=lambda g, i, y, x, index, shape: call("take", g, params=(index,)), batch=batching.batch_place),
+    Op("along_diagonal", numeric.along_diagonal, _along_diagonal_shape, _linear,
+       lambda c, n, i: build("einsum", c, params=(_diagonal_sum(n.ndim, *n.params[:2]),)), "promote",
+       "numeric.along_diagonal({}, {}, {}, {})", sized=True,
+       vjp=lambda g, i, y, x, first, second, size: call("einsum", g, params=(_diagonal_sum(g.ndim, first, second),)),
+       batch=batching.batch_along_diagonal,
+       torch="torch.diag_embed({0}.unsqueeze(-1).expand(*{0}.shape, {3}), 0, {1}, {2})",
+       jax="jnp.moveaxis(jnp.einsum('...,ab->...ab', {0}, jnp.eye({3})), (-2, -1), ({1}, {2}))"),
     Op("concatenate", lambda *a: np.concatenate(a[:-1], axis=a[-1]), _concatenate_shape, _concatenate_jvp,
        _concatenate_transpose, "promote", vjp=_concatenate_vjp, batch=batching.batch_along_axis),
     # Truth values, unless floating numbers are asked for: arithmetic on truth values is not arithmetic.

@@ -185,17 +185,26 @@ def _cut(factors: Sequence[Factor], outs: set[int], ins: set[int], most: int) ->
     sizes = _label_sizes(factors)
     summed = sorted([a for a in sizes if a < 0])
     best: _Cut | None = None
+    best_cost = (math.inf, True)
     for count in range(most + 1):
         for cut in itertools.combinations(summed, count):
             rank = math.prod([sizes[c] for c in cut])
-            if best is not None and rank >= math.prod([sizes[c] for c in best[0]]):
+            if (rank, False) >= best_cost:
                 continue
             sides = _sides(factors, outs, ins, cut)
             if sides is not None:
-                best = (cut, *sides)
+                left, _, right = sides
+                # Sides of the same factors are one array, computed once.
+                cost = (rank, _atoms(left) != _atoms(right))
+                if cost < best_cost:
+                    best, best_cost = (cut, *sides), cost
         if best is not None:
             break
     return best
+
+
+def _atoms(factors: Sequence[Factor]) -> list[tuple[str, str]]:
+    return sorted([(f.atom.key, str(f.power)) for f in factors])
 
 
 def _sides(

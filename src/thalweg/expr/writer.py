@@ -16,7 +16,7 @@ from thalweg.expr.walk import has_symbolic, topological
 
 _FRESH = (
     "sum max min prod logsumexp softmax einsum pick scatter scatter_add place concatenate eye argsort cumsum "
-    "gather index_add along along_add cast whole inv solve cholesky"
+    "gather index_add along along_add along_diagonal cast whole inv solve cholesky"
 )
 _OWNING = frozenset(_FRESH.split())
 """Rows that give an array of their own, beside the elementwise ones; any other may give a view of an input."""
