@@ -40,6 +40,7 @@ class Piece:
         nodes: What it is made of: (d,), (matrix,), (left, d, right) or (blocks,).
         leading: For blocks, the axes that tell blocks apart.
         summands: For a sum, scaled pieces on the same axes.
+        opened: For rank one, the ways of writing its row as a vector times a matrix, (vector, matrix).
 
     """
 
@@ -48,6 +49,7 @@ class Piece:
     nodes: tuple[Node, ...] = ()
     leading: tuple[int, ...] = ()
     summands: tuple[tuple[Node, Piece], ...] = ()
+    opened: tuple[tuple[Node, Node], ...] = ()
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -236,7 +238,24 @@ def _product(
         return build("reshape", _network(factors, kept, (*rank, *whole)), params=((rows, columns),))
 
     d = build("reshape", _network(middle, names, rank), params=((rows,),)) if middle else constant(1.0)
-    return Piece("product", axes, (side(left, 0), d, side(right, p)))
+    nodes = (side(left, 0), d, side(right, p))
+    symmetric = not cut and nodes[0].key == nodes[2].key
+    return Piece("product", axes, nodes, opened=_opened(axes, left, shape, sizes) if symmetric else ())
+
+
+def _opened(
+    axes: tuple[int, ...], row: Sequence[Factor], shape: tuple[int, ...], sizes: dict[int, int]
+) -> tuple[tuple[Node, Node], ...]:
+    """Give the ways of reading a row as a vector times a matrix."""
+    ways = []
+    for i, f in enumerate(row):
+        if len(f.labels) == 1 and f.labels[0] is not None and f.labels[0] < 0 and f.power == 1:
+            inner, rest = f.labels[0], [g for j, g in enumerate(row) if j != i]
+            names = {inner: 0} | {a: 1 + k for k, a in enumerate(axes)}
+            matrix = _network(rest, names, (sizes[inner], *[shape[a] for a in axes]))
+            flat = (sizes[inner], math.prod([shape[a] for a in axes]))
+            ways.append((f.atom, build("reshape", matrix, params=(flat,))))
+    return tuple(ways)
 
 
 # Sums of products of pieces.
@@ -251,7 +270,22 @@ def merged(summands: Sequence[Summand]) -> list[Summand]:
     found = [(s, (_flat(pieces),)) if _rank_one(pieces) else (s, pieces) for s, pieces in found]
     alone = [(s, pieces[0]) for s, pieces in found if len(pieces) == 1]
     others = [(s, pieces) for s, pieces in found if len(pieces) > 1]
-    return [(s, (q,)) for s, q in _until_stable(alone, _joined_pieces)] + others
+    return [(s, (q,)) for s, q in _sharing(_until_stable(alone, _joined_pieces))] + others
+
+
+def _sharing(summands: list[tuple[Node, Piece]]) -> list[tuple[Node, Piece]]:
+    """Compute a row J'p of rank one from the matrix J of an L' diag(d) R beside it: J'(diag(p) - p p')J takes one J."""
+    matrices = {q.nodes[0].key: q.nodes[0] for _, q in summands if q.kind == "product"}
+    shared = []
+    for s, q in summands:
+        for vector, matrix in q.opened:
+            if matrix.key in matrices:
+                row = build("einsum", vector, matrices[matrix.key], params=("a,ab->b",))
+                row = build("reshape", row, params=(q.nodes[0].shape,))
+                q = Piece("product", q.axes, (row, q.nodes[1], row))
+                break
+        shared.append((s, q))
+    return shared
 
 
 def _until_stable(items: list[Any], join: Callable[[Any, Any], Any]) -> list[Any]:
@@ -279,7 +313,7 @@ def _joined_products(a: Summand, b: Summand) -> Summand | None:
     if len(added) == 1:
         scale, piece = added[0]
     else:
-        scale, piece = constant(1.0), Piece("sum", mine[place].axes, summands=tuple(added))
+        scale, piece = constant(1.0), Piece("sum", mine[place].axes, summands=tuple(_sharing(added)))
     return scale, (*mine[:place], piece, *mine[place + 1 :])
 
 
