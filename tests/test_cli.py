@@ -211,3 +211,47 @@ def test_control_c_returns_the_best_point(tmp_path):
     record = json.loads((tmp_path / "runs" / "big-1" / "run.json").read_text())
     assert record["status"] == "interrupted"
     assert record["value"] < record["start_value"] or record["steps"] == 0
+
+
+def test_derive_prints_formula_shapes_code_and_check(tmp_path):
+    options = ["--wrt", "x", "--order", 2, "--A", "symmetric", "--steps", "--latex", "--code", "numpy"]
+    done = thalweg("derive", "log(x'*A*x)", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    page = {line[:14].strip(): line[14:] for line in done.stdout.splitlines() if line[:14].strip()}
+    assert {"formula", "Hessian", "differential", "where", "shape", "steps", "latex", "checked"} <= set(page)
+    assert page["shape"] == "n x n"
+    assert "central differences" in page["checked"]
+    assert "A: n x n matrix, symmetric" in done.stdout
+    names = {}
+    exec(done.stdout[done.stdout.index("from numpy") :], names)
+    A, x = np.diag([1.0, 2.0, 3.0]), np.array([1.0, -1.0, 0.5])
+    q = x @ A @ x
+    expected = 2 / q * A - 4 / q**2 * np.outer(A @ x, A @ x)
+    assert np.allclose(names["derivative"](x, A), expected, rtol=PEER_COEFFICIENTS)
+
+
+def test_derive_as_json_and_attributes_anywhere(tmp_path):
+    done = thalweg("derive", "--A=symmetric", "x'*A*x", "--wrt", "x", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    assert record["derivative"] == "2*A*x"
+    assert record["symbols"] == {"x": "n vector", "A": "n x n matrix, symmetric"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["log(x'*A*x", "--wrt", "x"], ["  log(x'*A*x\n     ^", "hint: "]),
+        (["x'*A*x", "--wrt", "z"], ["'z'", "x, A"]),
+        (["x'*A*x", "y"], ["2 formulas"]),
+        (["x'*A*x", "--wrt", "x", "--A", "round"], ["round", "symmetric"]),
+    ],
+)
+def test_derive_names_what_is_wrong(arguments, words, tmp_path):
+    done = thalweg("derive", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr

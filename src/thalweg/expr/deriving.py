@@ -9,7 +9,7 @@ many axes it has. Both are compared with finite differences before they are show
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +21,7 @@ from thalweg.expr.differentiate import gradient, jvp, substitute
 from thalweg.expr.jacobian import jacobian
 from thalweg.expr.linearmap import coefficient
 from thalweg.expr.lower import lower, write
+from thalweg.expr.matrixform_show import show as as_it_stands
 from thalweg.expr.node import Node, build, constant, symbol
 from thalweg.expr.parsing import attribute_set, parse
 from thalweg.expr.shapes import show
@@ -143,7 +144,8 @@ class Derivative:
         dx = _direction(x)
         first = jvp(self.function, {x: dx})
         if self.function.shape or not x.shape:
-            return f"{name} = {matrixform.text(first if self.order == 1 else jvp(first, {x: dx}))}"
+            rows = self.function.ndim // 2 if self.function.ndim > 2 else None  # a Kronecker product's
+            return f"{name} = {matrixform.text(first if self.order == 1 else jvp(first, {x: dx}), rows)}"
         slope = gradient(self.function, x)
         return f"{name} = <{matrixform.text(slope if self.order == 1 else jvp(slope, {x: dx}))}, {dx.name}>"
 
@@ -262,7 +264,7 @@ def derive(
         node, formula, inputs = parsed.node, expression, tuple(parsed.symbols.values())
     else:
         node = _declared(expression, attributes)
-        formula = matrixform.text(node)
+        formula = as_it_stands(node)
         inputs = tuple([x for x in topological([node]) if x.op == "symbol"])
     node = constant(node)
     variables = _variables(inputs, wrt, formula)
@@ -273,7 +275,11 @@ def derive(
         normal = _laid_out(blocks.matrix_of(cells), engine.shape)
     taken = tuple(explain(node, list(variables))) if steps else ()
     checked = _checked(node, first, engine, normal, variables, order, inputs, formula)
-    return Derivative(node, formula, variables, order, engine, normal, inputs, taken, checked, cells)
+    found = Derivative(node, formula, variables, order, engine, normal, inputs, taken, checked, cells)
+    if steps and order > 1:
+        left, right = found.differential.split(" = ", 1)
+        found = replace(found, steps=(*taken, Step("once more", left, right)))
+    return found
 
 
 def describe(x: Node) -> str:
@@ -328,16 +334,14 @@ def _derivatives(node: Node, variables: Sequence[Node], order: int) -> tuple[Nod
                 f"order {order} of an expression of shape {show(node.shape)} by several variables",
                 "differentiate by one variable, or a scalar or vector once",
             )
-        columns = [build("reshape", _once(node, x), params=((*node.shape, 1),)) for x in variables]
+        columns = [build("reshape", _once(node, x)[0], params=((*node.shape, 1),)) for x in variables]
         engine = simplify(build("concatenate", *columns, params=(len(node.shape),)))
         return engine, engine, engine
     (x,) = variables
-    first = _once(node, x)
-    slope = gradient(node, x) if not node.shape else None
+    first, normal = _once(node, x)
     if order == 1:
-        return first, _read(slope if slope is not None else node, x, slope is None), first
-    second = _once(first, x)
-    return second, _read(slope if slope is not None else first, x, True), first
+        return first, normal, first
+    return *_once(first, x), first
 
 
 def _cells(node: Node, variables: Sequence[Node], order: int) -> blocks.Cells | None:
@@ -361,27 +365,18 @@ def _laid_out(node: Node, shape: Sequence[Any]) -> Node:
     return node if node.shape == tuple(shape) else build("reshape", node, params=(tuple(shape),))
 
 
-def _once(node: Node, x: Node) -> Node:
-    """Differentiate once, as a graph that is evaluated."""
-    if not x.shape:
-        return simplify(jvp(node, {x: constant(1.0)}))
-    if not node.shape:
-        return simplify(gradient(node, x))
+def _once(node: Node, x: Node) -> tuple[Node, Node]:
+    """Differentiate once: a graph that is evaluated, and the normal form."""
+    if not x.shape or not node.shape:
+        slope = simplify(gradient(node, x) if x.shape else jvp(node, {x: constant(1.0)}))
+        return slope, rebuild(expand(slope))
+    direction = _direction(x)
+    normal = rebuild(coefficient(expand(jvp(node, {x: direction})), direction))
     try:
         tensor = jacobian(lambda value: substitute([node], {x: value})[0])(x)
     except UnsupportedError:  # matrices of named sizes: the normal form has the tensor
-        return simplify(_read(node, x, True))
-    return simplify(constant(tensor))
-
-
-def _read(node: Node, x: Node, differentiate: bool) -> Node:
-    """Give the normal form of a derivative."""
-    if not differentiate:
-        return rebuild(expand(node))
-    if not x.shape:
-        return rebuild(expand(jvp(node, {x: constant(1.0)})))
-    direction = _direction(x)
-    return rebuild(coefficient(expand(jvp(node, {x: direction})), direction))
+        return simplify(normal), normal
+    return simplify(constant(tensor)), normal
 
 
 def _formula(normal: Node, function: Node, x: Node, order: int) -> matrixform.Form:

@@ -8,12 +8,14 @@ collects everything: df = <gradient, dx>.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from thalweg.expr import matrixform
-from thalweg.expr.differentiate import gradient, jvp
-from thalweg.expr.node import Node, symbol
+from thalweg.expr.differentiate import gradient, jvp, substitute
+from thalweg.expr.matrixform_show import show
+from thalweg.expr.node import Node, is_constant, symbol
 from thalweg.expr.terms import expand
 from thalweg.expr.walk import dependents, topological
 
@@ -81,9 +83,10 @@ class _Walk:
     def lines(self) -> list[Step]:
         if self.node not in self.moving:
             zero = _text(jvp(self.node, self.directions))
-            return [Step("constant", _of(_text(self.node)), zero)]
+            return [Step("constant", _of(_shown(self.node)), zero)]
+        within = self._within_norms()
         for x in self.order:
-            if x in self.moving and self._is_function(x) and x not in self._parts_of_norms():
+            if x in self.moving and self._is_function(x) and x not in within:
                 self._function(x)
         if not self._is_function(self.node):
             self._combination(self.node)
@@ -95,18 +98,22 @@ class _Walk:
             return False
         return not (x.op == "div" and x.inputs[1] not in self.moving)
 
-    def _parts_of_norms(self) -> set[Node]:
-        """Give the squares under a root, which belong to its line."""
+    def _within_norms(self) -> set[Node]:
+        """Give the squares under a root, and roots that are squared again, which belong to one line with it."""
         inner: set[Node] = set()
         for x in self.order:
-            if x.op == "sqrt" and _is_norm(x):
+            if _is_norm(x):
                 y = x.inputs[0]
                 inner |= {y, *[z for z in y.inputs if z.op == "square"]}
+            elif _is_squared_norm(x) and sum(x.inputs[0] in set(y.inputs) for y in self.order) == 1:
+                inner.add(x.inputs[0])
         return inner
 
     def _argument(self, x: Node) -> list[Node]:
         """Give what a function is of; of a norm, what stands under the squares."""
-        if x.op == "sqrt" and _is_norm(x):
+        if _is_squared_norm(x):
+            return self._argument(x.inputs[0])
+        if _is_norm(x):
             y = x.inputs[0]
             z = y.inputs[0]
             return [z.inputs[0] if z.op == "square" else z]
@@ -120,8 +127,8 @@ class _Walk:
         if x.op == "div":
             self._line("quotient", x, inner)
             return
-        rule = "norm" if x.op == "sqrt" and _is_norm(x) else NAMES.get(x.op, "chain")
-        if rule not in ("chain", "norm", "power") and not all(y in self.directions for y in inner):
+        rule = "squared norm" if _is_squared_norm(x) else "norm" if _is_norm(x) else NAMES.get(x.op, "chain")
+        if rule not in ("chain", "norm", "squared norm", "power") and not all(y in self.directions for y in inner):
             rule += ", chain"
         self._line(rule, x, inner)
 
@@ -167,31 +174,31 @@ class _Walk:
         return len(leaves) == 1 and leaves[0] in self.directions and self._degree(x) == 1 and len(expand(x).terms) == 1
 
     def _line(self, rule: str, x: Node, inner: Sequence[Node]) -> None:
-        """Write the differential of one expression in terms of those of its parts."""
+        """Write the differential of one expression in terms of those of its parts, which keep the form they have."""
         if x in self.known:
             return
-        tangents: dict[Node, Node] = {}
-        names: dict[str, str] = {}
-        for y in inner:
-            if y in self.directions:
-                tangents[y] = self.directions[y]
-            elif self._simple(y):
-                tangents[y] = jvp(y, self.directions)
-            else:
-                placeholder = symbol(f"differential_{len(names)}_", y.shape)
-                names[placeholder.name] = _of(_text(y))
-                tangents[y] = placeholder
-        right = _text(self._quotient(x, tangents) if rule == "quotient" else jvp(x, tangents))
-        for name, shown in names.items():
-            right = right.replace(name, shown)
+        parts = [y for y in (*inner, *self._held(x)) if y not in self.directions]
+        names = {y: symbol(f"part_{i}_", y.shape) for i, y in enumerate(parts)}
+        (whole,) = substitute([x], names)
+        texts = {name.name: _shown(y) for y, name in names.items()}
+        tangents = dict(self.directions)
+        for y, name in names.items():
+            if y in self.moving:
+                change = symbol(f"change_of_{name.name}", y.shape)
+                tangents[name] = change
+                texts[change.name] = _text(jvp(y, self.directions)) if self._simple(y) else _of(_shown(y))
+        right = _filled(_text(jvp(whole, tangents)), texts)
         self.known[x] = right
-        self.found.append(Step(rule, _of(_text(x)), right))
+        self.found.append(Step(rule, _of(_shown(x)), right))
 
-    def _quotient(self, x: Node, tangents: dict[Node, Node]) -> Node:
-        return jvp(x, tangents)
+    def _held(self, x: Node) -> list[Node]:
+        """Give sums that do not change, to be kept together: the (a-b) of (a-b)'*X*c."""
+        users = [y for y in topological([x]) if y in self.moving]
+        return [y for y in dict.fromkeys(z for u in users for z in u.inputs)
+                if y not in self.moving and y.op in ("add", "sub")]  # fmt: skip
 
     def _collect(self) -> None:
-        total = _text(self._differential())
+        total = _text(jvp(self.node, self.directions))
         if self.node.shape or len(self.variables) > 1 or not self.variables[0].shape:
             line = Step("collected", "df", total)
         else:
@@ -199,8 +206,26 @@ class _Walk:
             line = Step("collected", "df", f"<{_text(gradient(self.node, x))}, {self.directions[x].name}>")
         self.found.append(line)
 
-    def _differential(self) -> Node:
-        return jvp(self.node, self.directions)
+
+def _filled(text: str, parts: Mapping[str, str]) -> str:
+    """Put texts in the place of names, in parentheses unless they stand in some or need none."""
+    for name, part in parts.items():
+        text = re.sub(rf"\(\b{name}\b\)", lambda _, p=part: f"({p})", text)  # type: ignore[misc]
+        alone = part if _needs_none(part) else f"({part})"
+        text = re.sub(rf"\b{name}\b", lambda _, p=alone: p, text)  # type: ignore[misc]
+    return text
+
+
+def _needs_none(text: str) -> bool:
+    """Say whether a text is a name or one call, such as f(...), which ends where its first parenthesis closes."""
+    if not re.fullmatch(r"\w+(\(.*\))?", text):
+        return False
+    depth = 0
+    for i, c in enumerate(text):
+        depth += (c == "(") - (c == ")")
+        if c == ")" and not depth and i < len(text) - 1:
+            return False
+    return True
 
 
 def _of(text: str) -> str:
@@ -209,11 +234,34 @@ def _of(text: str) -> str:
 
 def _is_norm(x: Node) -> bool:
     """Recognise the root of a sum of squares."""
-    y = x.inputs[0]
+    if x.op != "sqrt" or x.shape:
+        return False
+    (y,) = x.inputs
     if y.op == "sum":
-        return y.inputs[0].op == "square" and not y.shape
-    return y.op == "einsum" and not y.shape and len(y.inputs) == 2 and y.inputs[0] is y.inputs[1] and (
-        len(set(y.params[0].split("->")[0].split(","))) == 1)  # fmt: skip
+        return y.inputs[0].op == "square"
+    pair = y.op == "einsum" and len(y.inputs) == 2 and y.inputs[0] is y.inputs[1]
+    return pair and len(set(y.params[0].split("->")[0].split(","))) == 1
+
+
+def _is_squared_norm(x: Node) -> bool:
+    if x.op not in ("square", "pow") or not _is_norm(x.inputs[0]):
+        return False
+    return x.op == "square" or is_constant(x.inputs[1], 2)
+
+
+def _shown(node: Node) -> str:
+    """Write an expression as it stands, and norms as norms."""
+    names: dict[Node, Node] = {}
+    texts: dict[str, str] = {}
+    for x in topological([node]):
+        if _is_norm(x) and x is not node:
+            name = symbol(f"norm_{len(names)}_")
+            names[x], texts[name.name] = name, _shown(x)
+    if _is_norm(node):
+        y = node.inputs[0].inputs[0]
+        inside = y.inputs[0] if y.op == "square" else y
+        return f"norm{2 if inside.ndim == 1 else 'F'}({_shown(inside)})"
+    return _filled(show(substitute([node], names)[0]), texts)
 
 
 def _text(node: Node) -> str:

@@ -17,13 +17,14 @@ from thalweg.expr.node import Node
 from thalweg.expr.numerical import extrapolated_derivative
 from thalweg.expr.terms import attributes
 
-SIZES = (3, 4, 2, 5)
-"""Of named dimensions, in order of appearance; different, so that a wrong transpose shows."""
+SIZES = (4, 3, 2, 5)
+"""Of named dimensions, in order of appearance: different, so that a wrong transpose shows, and the first largest, for
+then X'*X has an inverse."""
 
 TOLERANCE = 1e-6
 """Relative difference that is put down to rounding: extrapolated differences are good to about 1e-10."""
 
-ATTEMPTS = 60
+ATTEMPTS = 40
 """Draws until a point of the domain is found."""
 
 EPS = 2.0**-52
