@@ -56,6 +56,7 @@ class Sizes:
         layouts: One an item.
         symbols: A layout for each name that is not declared, in order of appearance.
         joined: For products, the contracted axes.
+        untied: Names taken for sizes that no shape has.
 
     """
 
@@ -76,6 +77,7 @@ class Sizes:
         self.symbols: dict[str, Layout] = {}
         self.layouts: list[Layout] = []
         self.joined: dict[int, Axes] = {}
+        self.untied: set[str] = set()
         self.declared: dict[str, Layout] = {}
         for name, shape in shapes.items():
             axes = tuple([self.size(d) for d in shape])
@@ -300,7 +302,7 @@ class Sizes:
         """Name what stayed open: sizes of matrices first, and of their columns, so that a matrix is m x n."""
         if final:
             self._count()
-        taken = {*self.kinds, *[s for s in self.sizes if isinstance(s, str)]}
+        taken = {*self.kinds, *self.untied, *[s for s in self.sizes if isinstance(s, str)]}
         letters = (c for c in LETTERS if c not in taken)
         for rows, columns in sorted(self.symbols.values(), key=lambda layout: not layout[1]):
             for axis in columns + rows:
@@ -319,14 +321,12 @@ class Sizes:
             name = item.value
             if item.op != "dimension" or name in self.sizes:
                 continue
-            axes = [(x, a.root()) for x, (rows, columns) in self.symbols.items() for a in columns + rows]
-            candidates = list(dict.fromkeys([axis for _, axis in axes if axis.known is None]))
+            axes = [axis.root() for rows, columns in self.symbols.values() for axis in columns + rows]
+            candidates = list(dict.fromkeys([axis for axis in axes if axis.known is None]))
             if len(candidates) == 1:
                 self.equal(self.size(name), candidates[0])
-            elif candidates or self.declared:
-                fail(self.text, item.at, f"{name} is the name of a size, and no shape says of which",
-                     f"give a shape with it, as in {axes[0][0] if axes else 'X'}='m x n'; "
-                     f"if {name} is no size, it needs another name")  # fmt: skip
+            else:
+                self.untied.add(name)
 
 
 def _next_name(letters: Iterator[str], taken: set[str]) -> str:

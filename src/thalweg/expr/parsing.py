@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +23,6 @@ from thalweg.expr.formula_sizes import Sizes
 from thalweg.expr.node import ATTRIBUTES, Node, build, check_shape, constant, lazy_eye, symbol
 from thalweg.expr.rows import Dimension
 from thalweg.expr.shapes import show, spread
-
-DIMENSIONS = ("n", "m", "k", "p")
-"""Names that mean a size unless they are declared as symbols."""
 
 Declaration = Node | Sequence[Dimension]
 
@@ -68,7 +65,8 @@ def parse(
 
     Undeclared names are scalars, vectors or matrices as their use needs; where that leaves a choice, lower-case names
     are scalars (vectors, if transposed, summed or multiplied by a matrix) and upper-case names matrices. Their sizes
-    are called n, m, k and p, which are therefore no names of symbols unless declared.
+    are called n, m, k and so on. Where a number is expected, a name that a shape or a maker has means that size, and n
+    the only size there is; any other name is a symbol.
 
     Args:
         text: The formula: `+ - * / ^`, the transpose `'`, entry by entry `.* ./ .^`, functions such as exp, inv, det,
@@ -105,7 +103,7 @@ def parse(
     for name, shape in shapes.items():
         if 0 in shape:
             raise InputError(f"{name} of shape {show(shape)} has a size 0", "give at least 1")
-    _mark_dimensions(text, items, shapes)
+    _mark_dimensions(items, shapes, said)
     names = dict.fromkeys([item.value for item in items if item.op == "name"])
     for name in known:
         if name not in names:
@@ -114,6 +112,12 @@ def parse(
     kinds |= {name: (SCALAR, COLUMN, MATRIX)[len(shape)] for name, shape in shapes.items()}
     square = [x for x in known if known[x] - {"nonnegative"} and x not in shapes and kinds.get(x, MATRIX) == MATRIX]
     sizes = Sizes(text, items, shapes, choose_kinds(items, kinds, square), square)
+    if sizes.untied:
+        for item in items:
+            if item.op == "dimension" and item.value in sizes.untied:
+                item.op = "name"
+        names = dict.fromkeys([item.value for item in items if item.op == "name"])
+        sizes = Sizes(text, items, shapes, choose_kinds(items, kinds, square), square)
     found = {name: declared[name] if name in declared else _symbol(name, sizes, known) for name in names}
     node = _Builder(text, items, sizes, found).build()
     layout = sizes.layouts[-1]
@@ -212,12 +216,11 @@ def _declared(
     return found
 
 
-def _mark_dimensions(text: str, items: Sequence[Item], shapes: Mapping[str, Sequence[Dimension]]) -> None:
-    """Tell names of sizes from names of symbols: n, m, k, p, and what shapes and makers name."""
-    sizes = {*DIMENSIONS, *[d for shape in shapes.values() for d in shape]}
-    sizes |= {d for item in items for d, _ in item.sizes}
+def _mark_dimensions(items: Sequence[Item], shapes: Mapping[str, Sequence[Dimension]], said: Collection[str]) -> None:
+    """Tell names of sizes, which shapes and makers have, from names of symbols; "n" may be the only size there is."""
+    sizes = {"n", *[d for shape in shapes.values() for d in shape], *[d for item in items for d, _ in item.sizes]}
     for item in items:
-        if item.op == "name" and item.value not in shapes and item.value in sizes:
+        if item.op == "name" and item.value in sizes and item.value not in shapes and item.value not in said:
             item.op = "dimension"
 
 
