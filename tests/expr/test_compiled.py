@@ -295,3 +295,31 @@ def test_an_index_found_by_the_code_stays_whole():
     x = np.array([[1.0, 5.0], [2.0, 3.0]])
     np.testing.assert_array_equal(compile(grad(f))(x), x == 5.0)
     np.testing.assert_array_equal(compile(grad(f))(torch.tensor(x)).numpy(), x == 5.0)
+
+
+def test_what_is_differentiated_further_out_is_no_constant():
+    def outer(y):
+        return compile(lambda z: np.sum(z**2) * y)(w)
+
+    for made in (grad(outer), compile(grad(outer)), compile(outer)):
+        with pytest.raises(UnsupportedError, match="further out"):
+            made(2.0)
+
+
+def test_tensors_stay_among_themselves():
+    ones = torch.ones(3)
+    with pytest.raises(InputError, match="torch.as_tensor"):
+        compile(lambda a: a * np.ones(3))(ones)
+    with pytest.raises(InputError, match="torch.as_tensor"):
+        compile(lambda a, b: a * b)(ones, np.ones(3))
+    with pytest.raises(InputError, match="complex"):
+        compile(lambda a: a * 2.0)(ones * 1j)
+    leaf = torch.nn.Parameter(ones)
+    for made in (compile(lambda a: (a**2).sum()), compile(grad(lambda a: (a**2).sum()))):
+        assert made(leaf).grad_fn is None and not made(leaf).requires_grad
+
+
+def test_named_tuples_come_back():
+    values, vectors = compile(lambda A: np.linalg.eigh(A))(np.diag([1.0, 2.0]))
+    np.testing.assert_allclose(values, [1.0, 2.0])
+    assert type(compile(lambda A: np.linalg.eigh(A))(np.eye(2))).__name__ == "EighResult"

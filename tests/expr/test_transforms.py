@@ -559,3 +559,77 @@ def test_updates_of_one_weight_are_joined_into_one_product(left, monkeypatch):
     monkeypatch.setattr(numeric, "contract", spy)
     np.testing.assert_allclose(grad(f)(W), leaf.grad.numpy(), rtol=1e-12, atol=1e-14)
     assert sizes.count(W.size) == 1
+
+
+def fill(a):
+    buffer, total = np.empty(3), 0.0
+    for k in range(3):
+        buffer[:] = k
+        total = total + np.sum(a * buffer)
+    return total
+
+
+def raise_in_place(a, w=None):
+    w = np.ones(3)
+    total = np.sum(a * w)
+    w += 1.0
+    return total + np.sum(a * w)
+
+
+def move_index(a):
+    places = np.array([0, 1])
+    total = np.sum(a[places] ** 2)
+    places[:] = 2
+    return total
+
+
+def write_base(a):
+    whole = np.ones(6)
+    total = np.sum(a * whole[:3])
+    whole[:] = 5.0
+    return total
+
+
+def fill_tensor(a):
+    buffer, total = torch.zeros(3, dtype=torch.float64), 0.0
+    for k in range(3):
+        buffer.fill_(k)
+        total = total + (a * buffer).sum()
+    return total
+
+
+@pytest.mark.parametrize("function", [fill, raise_in_place, move_index, write_base, fill_tensor])
+def test_what_was_read_may_not_be_written(function):
+    x = np.array([1.0, 2.0, 3.0])
+    arg = torch.tensor(x) if function is fill_tensor else x
+    for made in (grad(function), value_and_grad(function), hvp(function)):
+        with pytest.raises(UnsupportedError, match="written in place"):
+            made(*((arg, arg) if made.__name__.startswith("hvp") else (arg,)))
+    x[:] = 0.0  # and is given back writeable
+
+
+def test_arrays_read_are_given_back_whatever_happens():
+    data = np.ones(3)
+    row = data[:2]
+    fixed = np.ones(3)
+    fixed.flags.writeable = False
+
+    def f(x):
+        assert np.sum(x * data) + np.sum(x[:2] * row) + np.sum(fixed * x) == 8.0
+        with pytest.raises(ValueError, match="read-only"):
+            data[0] = 2.0
+        raise ArithmeticError
+
+    with pytest.raises(ArithmeticError):
+        grad(f)(np.ones(3))
+    data[0] = row[1] = 2.0
+    assert not fixed.flags.writeable
+
+
+def test_arguments_may_be_written_between_value_and_pull():
+    x = np.array([1.0, 2.0, 3.0])
+    _, pull = vjp(lambda a: a**2, x)
+    later, _ = make_vjp(lambda a: a**2)(x)
+    x[:] = 100.0
+    np.testing.assert_array_equal(pull(np.ones(3))[0], [2.0, 4.0, 6.0])
+    np.testing.assert_array_equal(later(np.ones(3)), [2.0, 4.0, 6.0])

@@ -19,6 +19,7 @@ import numpy as np
 from thalweg.core.errors import InputError
 from thalweg.expr.differentiate import tangents_of
 from thalweg.expr.differentiate import vjp as lazy_vjp
+from thalweg.expr.guard import Guarded, hold
 from thalweg.expr.node import Node, build, constant, is_filler, variable
 from thalweg.expr.reverse import pull_back, pull_back_nodes
 from thalweg.expr.rows import is_tensor, kind_of, plain_array, shape_of
@@ -41,6 +42,11 @@ _fresh_ids = itertools.count().__next__
 def quiet() -> contextlib.AbstractContextManager[Any]:
     """Turn NumPy's floating-point warnings off: a branch that `where` does not take may well divide by 0."""
     return contextlib.nullcontext() if _state.depth else np.errstate(all="ignore")
+
+
+def kept(args: Sequence[Any]) -> tuple[Any, ...]:
+    """Copy the arrays among arguments that are needed after the call, when their owner may write into them."""
+    return tuple([a.copy() if isinstance(a, np.ndarray) else a.detach().clone() if is_tensor(a) else a for a in args])
 
 
 class Call:
@@ -99,7 +105,10 @@ class Call:
         _state.depth += 1
         try:
             if _state.depth == 1:
-                with np.errstate(all="ignore"):
+                with np.errstate(all="ignore"), Guarded():
+                    for leaf in leaves:
+                        if leaf.value.__class__ is np.ndarray:
+                            hold(leaf.value)
                     output = function(*called, **kwargs)
             else:
                 output = function(*called, **kwargs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,12 +16,14 @@ from thalweg.core.errors import InputError, UnsupportedError
 from thalweg.expr.contract import reorder
 from thalweg.expr.cost import Cost, cost
 from thalweg.expr.fuse import sources
+from thalweg.expr.guard import Guarded
 from thalweg.expr.lower import Kernel, lower
 from thalweg.expr.node import Node, constant, symbol, tracing
 from thalweg.expr.rows import is_tensor, plain_array
 from thalweg.expr.simplify import simplify_all
 from thalweg.expr.sums import join_products
 from thalweg.expr.trace import run_traced
+from thalweg.expr.walk import topological
 
 _STATIC = (int, bool, str, type(None), tuple, frozenset, type)
 _DOMAINS = {"f": None, "i": "integer", "u": "integer", "b": "truth"}
@@ -124,6 +127,10 @@ class Compiled:
     def _make(self, args: tuple[Any, ...]) -> Callable[..., Any]:
         for i, a in enumerate(args):
             _check(a, i, self._function)
+        if any(is_tensor(a) for a in args) and any(isinstance(a, np.ndarray) for a in args):
+            raise InputError(
+                f"{_label(self._function)} was called with tensors and NumPy arrays", "convert, torch.as_tensor(array)"
+            )
         key = self._key(args)
         with self._lock:
             if key not in self._made:
@@ -148,11 +155,13 @@ class Compiled:
             dtypes.append(a.dtype if not isinstance(a, float) or isinstance(a, np.generic) else None)
         before, tracing.tensors = tracing.tensors, any(is_tensor(a) for a in args)
         try:
-            result = run_traced(self._function, tuple(called), {})
+            with Guarded():
+                result = run_traced(self._function, tuple(called), {})
         finally:
             tracing.tensors = before
         outputs: list[Node] = []
         structure = _flatten(result, outputs, self._function)
+        _check_held(outputs, inputs, self._function, any(is_tensor(a) for a in args))
         better = tuple(optimized(outputs))
         dialect = "torch" if any(is_tensor(a) for a in args) else "numpy"
         lowered = better[0] if structure.__class__ is int else better
@@ -171,8 +180,8 @@ def compile(function: Callable[..., Any], *, fuse: bool = True) -> Compiled:
         function: A Python function written with the functions of NumPy or `thalweg.numpy`. Its array, tensor and float
             arguments vary from call to call; any other argument (a whole number, a text, None) is a constant of the
             code, which is compiled again when it changes. It may return an array or tuples, lists and dicts of arrays.
-            Arrays that it finds outside its arguments are constants, too, copied when the code is made (an array that is
-            not writeable is not copied): changing them later has no effect.
+            Arrays that it finds outside its arguments are constants, too, copied when the code is made (one that is not
+            writeable is not): changing them later has no effect.
         fuse: Whether to compile runs of elementwise operations to machine code (a second or so, once, kept on disk);
             NumPy calls otherwise.
 
@@ -224,14 +233,31 @@ def _check(a: Any, position: int, function: Callable[..., Any]) -> None:
         raise UnsupportedError(
             f"{_label(function)} is compiled and was called with {a!r}", "differentiate first: compile(grad(f))"
         )
-    if isinstance(a, (np.ndarray, np.generic)):
-        if a.dtype.kind not in _DOMAINS:
+    complex_tensor = is_tensor(a) and a.is_complex()
+    if complex_tensor or isinstance(a, (np.ndarray, np.generic)):
+        if complex_tensor or a.dtype.kind not in _DOMAINS:
             raise InputError(f"argument {position} of {_label(function)} has dtype {a.dtype}", "give real numbers")
     elif not isinstance(a, float) and not is_tensor(a) and not _is_static(a):
         raise InputError(
             f"argument {position} of {_label(function)} is a {type(a).__name__}",
             "give an array, a tensor, a number, or something hashable that stays the same",
         )
+
+
+def _check_held(outputs: Sequence[Node], inputs: Sequence[Node], function: Callable[..., Any], tensors: bool) -> None:
+    """Refuse what the code would have to take for constant and is not, and arrays among tensors."""
+    own = set(inputs)
+    for x in topological(outputs):
+        if x.op == "variable" or (x.op == "symbol" and x not in own):
+            raise UnsupportedError(
+                f"{_label(function)} is compiled and reads {x!r}, which is traced or differentiated further out",
+                "hand it over as an argument, and compile the derivative: compile(grad(f))",
+            )
+        if tensors and isinstance(x.value, np.ndarray) and x.value.dtype.kind == "f":
+            raise InputError(
+                f"{_label(function)} is called with tensors and holds a NumPy array of shape {x.value.shape}",
+                "convert it, torch.as_tensor(array)",
+            )
 
 
 def _symbol_for(name: str, a: Any) -> Node:
@@ -259,7 +285,7 @@ def _flatten(result: Any, outputs: list[Node], function: Callable[..., Any]) -> 
         outputs.append(constant(result))
         return len(outputs) - 1
     if isinstance(result, (tuple, list)):
-        return type(result)([_flatten(x, outputs, function) for x in result])
+        return _like(result, [_flatten(x, outputs, function) for x in result])
     if isinstance(result, dict):
         return {k: _flatten(v, outputs, function) for k, v in result.items()}
     raise InputError(
@@ -272,7 +298,12 @@ def _unflatten(structure: Any, values: Sequence[Any]) -> Any:
         return values[structure]
     if isinstance(structure, dict):
         return {k: _unflatten(v, values) for k, v in structure.items()}
-    return type(structure)([_unflatten(x, values) for x in structure])
+    return _like(structure, [_unflatten(x, values) for x in structure])
+
+
+def _like(sequence: Any, entries: list[Any]) -> Any:
+    """Make a tuple, a named tuple or a list of the same kind."""
+    return type(sequence)(*entries) if hasattr(sequence, "_fields") else type(sequence)(entries)
 
 
 def _caller(made: Specialization, args: tuple[Any, ...]) -> Callable[..., Any]:
@@ -292,8 +323,16 @@ def _caller(made: Specialization, args: tuple[Any, ...]) -> Callable[..., Any]:
         def run(*args: Any) -> Any:
             return inner(*[args[i] for i in chosen])
 
+    if made.kernel.dialect == "torch":
+        recorded = run
+
+        def run(*args: Any) -> Any:
+            torch = sys.modules["torch"]
+            with torch.no_grad():  # derivatives are Thalweg's to take: the result is a plain tensor
+                return recorded(*args)
+
     structure = made.structure
-    if structure.__class__ is int or structure == tuple(range(len(made.outputs))):
+    if structure.__class__ is int or (type(structure) is tuple and structure == tuple(range(len(made.outputs)))):
         return run
     return lambda *args: _unflatten(structure, run(*args))
 

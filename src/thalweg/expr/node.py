@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from thalweg.core.errors import InputError, UnsupportedError
+from thalweg.expr.guard import guard, hold, hold_tensor
 from thalweg.expr.rows import (
     NATIVE,
     NUMBERS,
@@ -565,6 +566,8 @@ def constant(value: Any) -> Node:
                 "give real numbers, arrays or nodes",
             )
         if value.ndim:
+            if guard.arrays is not None:
+                hold(value)
             return _eager("constant", (), (), value)
         value = value.item()
     return _number(float(value) if isinstance(value, float) else value)
@@ -573,6 +576,8 @@ def constant(value: Any) -> Node:
 def _real_tensor(value: Any) -> Any:
     if value.is_complex():
         raise InputError(f"tensor of dtype {value.dtype}", "give real numbers")
+    if guard.tensors is not None:
+        hold_tensor(value)
     return value.detach() if value.requires_grad else value
 
 

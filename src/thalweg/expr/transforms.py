@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from thalweg.core.errors import InputError, UnsupportedError
-from thalweg.expr.call import Argnums, Call, label, named, quiet
+from thalweg.expr.call import Argnums, Call, kept, label, named, quiet
 from thalweg.expr.shapes import show
 
 
@@ -112,7 +112,7 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any
         (6.0, (2.0, 3.0))
 
     """
-    call = Call(function, tuple(range(len(primals))), False, primals, {})
+    call = Call(function, tuple(range(len(primals))), False, kept(primals), {})
     return call.value(), call.pull
 
 
@@ -135,7 +135,7 @@ def make_vjp(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[...
 
     @named("make_vjp", function)
     def made(*args: Any, **kwargs: Any) -> Any:
-        call = Call(function, argnums, False, args, kwargs)
+        call = Call(function, argnums, False, kept(args), kwargs)
         return call.pull, call.value()
 
     return made
