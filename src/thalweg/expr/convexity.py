@@ -17,7 +17,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from thalweg.core.errors import InputError
-from thalweg.expr import intervals
+from thalweg.expr.convexity_facts import (
+    AFFINE,
+    CONCAVE,
+    CONSTANT,
+    CONVEX,
+    UNKNOWN,
+    Fact,
+    operands,
+    range_of,
+    sign_of_product,
+)
 from thalweg.expr.definite import mirrored, positive_matrix
 from thalweg.expr.differentiate import substitute
 from thalweg.expr.node import Node, symbol
@@ -25,7 +35,6 @@ from thalweg.expr.simplify import simplify
 from thalweg.expr.terms import Factor, Term, attributes, expand
 from thalweg.expr.walk import dependents, topological
 
-CONSTANT, AFFINE, CONVEX, CONCAVE, UNKNOWN = "constant", "affine", "convex", "concave", "unknown"
 _STRAIGHT = (CONSTANT, AFFINE)
 _BENDS_UP = (CONSTANT, AFFINE, CONVEX)
 _BENDS_DOWN = (CONSTANT, AFFINE, CONCAVE)
@@ -50,26 +59,8 @@ class Convexity:
         return f"{self.kind}: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Fact:
-    kind: str
-    low: float = -math.inf
-    high: float = math.inf
-    reason: str = ""
-    squares: bool = False  # a nonnegative sum of squares of affine functions (or of nonnegative convex ones)
-    log: str = UNKNOWN  # how the logarithm bends
-
-    @property
-    def nonnegative(self) -> bool:
-        return self.low >= 0
-
-    @property
-    def nonpositive(self) -> bool:
-        return self.high <= 0
-
-
-_Facts = dict[Node, _Fact]
-_Rule = Callable[[Node, list[_Fact]], _Fact]
+Facts = dict[Node, Fact]
+_Rule = Callable[[Node, list[Fact]], Fact]
 
 
 def convexity(node: Node, wrt: Node | str) -> Convexity:
@@ -110,8 +101,8 @@ def _variable(node: Node, wrt: Node | str) -> Node:
     return found[0]
 
 
-def _judged(node: Node, variable: Node) -> _Fact:
-    facts: _Facts = {}
+def _judged(node: Node, variable: Node) -> Fact:
+    facts: Facts = {}
     with np.errstate(all="ignore"):
         for x in topological([node]):
             facts[x] = _fact(x, variable, facts)
@@ -119,16 +110,16 @@ def _judged(node: Node, variable: Node) -> _Fact:
         return _by_terms(node, variable, facts) or result if result.kind == UNKNOWN else result
 
 
-def _fact(node: Node, variable: Node, facts: _Facts) -> _Fact:
+def _fact(node: Node, variable: Node, facts: Facts) -> Fact:
     if node in facts:
         return facts[node]
-    low, high = _range(node, facts)
+    low, high = range_of(node, facts)
     if node is variable:
-        return _Fact(AFFINE, low, high, f"{node.name} itself")
+        return Fact(AFFINE, low, high, f"{node.name} itself")
     inner = [facts[x] for x in node.inputs]
     if all(f.kind == CONSTANT for f in inner):
         positive = low >= 0
-        return _Fact(CONSTANT, low, high, f"{variable.name} does not occur", squares=positive,
+        return Fact(CONSTANT, low, high, f"{variable.name} does not occur", squares=positive,
                      log=CONSTANT if positive else UNKNOWN)  # fmt: skip
     made = _RULES[node.op](node, inner) if node.op in _RULES else _unknown(node)
     if made.kind == UNKNOWN and node.op in _COUPLING:
@@ -139,69 +130,14 @@ def _fact(node: Node, variable: Node, facts: _Facts) -> _Fact:
     return replace(made, low=max(low, made.low), high=min(high, made.high), log=log)
 
 
-def _unknown(node: Node, what: str = "") -> _Fact:
-    return _Fact(UNKNOWN, reason=what or f"no rule covers {node.op} here")
-
-
-# Ranges.
-
-
-def _range(node: Node, facts: _Facts) -> tuple[float, float]:
-    """Enclose every entry, wherever the expression is defined."""
-    low, high = _enclosed(node, facts)
-    return (-math.inf if math.isnan(low) else low), (math.inf if math.isnan(high) else high)
-
-
-def _enclosed(node: Node, facts: _Facts) -> tuple[float, float]:
-    op = node.op
-    if op == "symbol":
-        known = {"count": (0.0, math.inf), "+-1": (-1.0, 1.0), "truth": (0.0, 1.0), "class": (0.0, math.inf)}
-        return known.get(node.domain or "", (0.0 if "nonnegative" in attributes(node) else -math.inf, math.inf))
-    if node.value is not None:
-        values = np.asarray(node.value, dtype=float)
-        return (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
-    if op in ("eye", "softmax"):
-        return 0.0, 1.0
-    if op == "dimension":
-        return 0.0, math.inf
-    inner = [facts[x] for x in node.inputs]
-    if not inner:
-        return -math.inf, math.inf
-    ends = [(np.asarray(f.low), np.asarray(f.high)) for f in inner]
-    if op in intervals.RULES and op not in ("broadcast_to", "reshape"):
-        low, high = intervals.RULES[op](*ends)
-        return float(low), float(high)
-    if op in ("broadcast_to", "reshape", "transpose", "max", "min", "pick", "take", "gather", "concatenate"):
-        read = inner if op == "concatenate" else inner[:1]
-        return min(f.low for f in read), max(f.high for f in read)
-    if op == "logsumexp":
-        return inner[0].low, math.inf
-    if op in ("place", "scatter", "tril", "triu", "cumsum", "sum"):
-        return (0.0 if inner[0].nonnegative else -math.inf), (0.0 if inner[0].nonpositive else math.inf)
-    if op in ("det", "cofactor") and op == "det" and positive_matrix(node.inputs[0]):
-        return 0.0, math.inf
-    if op == "einsum":
-        sign = _sign_of_product(inner)
-        square = len(inner) == 2 and node.inputs[0] is node.inputs[1] and len(set(_operands(node))) == 1
-        return (0.0 if sign > 0 or square else -math.inf), (0.0 if sign < 0 else math.inf)
-    return -math.inf, math.inf
-
-
-def _sign_of_product(facts: list[_Fact]) -> int:
-    sign = 1
-    for f in facts:
-        sign *= 1 if f.nonnegative else -1 if f.nonpositive else 0
-    return sign
-
-
-def _operands(node: Node) -> list[str]:
-    return str(node.params[0]).split("->")[0].split(",")
+def _unknown(node: Node, what: str = "") -> Fact:
+    return Fact(UNKNOWN, reason=what or f"no rule covers {node.op} here")
 
 
 # One operation at a time.
 
 
-def _sum_of(facts: list[_Fact]) -> _Fact:
+def _sum_of(facts: list[Fact]) -> Fact:
     """Judge a sum of the parts."""
     moving = [f for f in facts if f.kind != CONSTANT]
     squares = all(f.squares and f.nonnegative for f in facts)
@@ -210,37 +146,37 @@ def _sum_of(facts: list[_Fact]) -> _Fact:
         if all(f.kind in allowed for f in facts):
             curved = [f for f in moving if f.kind == kind]
             reason = curved[0].reason if len(curved) == 1 else f"a sum of {kind} functions"
-            return _Fact(kind, reason=reason, squares=squares, log=log)
+            return Fact(kind, reason=reason, squares=squares, log=log)
     culprit = next((f for f in moving if f.kind == UNKNOWN), None)
-    return _Fact(UNKNOWN, reason=culprit.reason if culprit else "a sum of convex and concave functions", log=log)
+    return Fact(UNKNOWN, reason=culprit.reason if culprit else "a sum of convex and concave functions", log=log)
 
 
-def _flipped(fact: _Fact) -> _Fact:
+def _flipped(fact: Fact) -> Fact:
     kind = {CONVEX: CONCAVE, CONCAVE: CONVEX}.get(fact.kind, fact.kind)
     turned = f"the negative of a {fact.kind} function: {fact.reason}" if kind != fact.kind else fact.reason
-    return _Fact(kind, -fact.high, -fact.low, turned)
+    return Fact(kind, -fact.high, -fact.low, turned)
 
 
-def _times(fact: _Fact, factor: _Fact) -> _Fact:
+def _times(fact: Fact, factor: Fact) -> Fact:
     """Multiply by a constant."""
     if factor.nonnegative:
         return replace(fact, low=-math.inf, high=math.inf, squares=fact.squares and fact.nonnegative)
     if fact.kind in _STRAIGHT:
-        return _Fact(AFFINE, reason=fact.reason)
+        return Fact(AFFINE, reason=fact.reason)
     if factor.nonpositive:
         return replace(_flipped(fact), low=-math.inf, high=math.inf)
-    return _Fact(UNKNOWN, reason="a curved function times a constant of unknown sign")
+    return Fact(UNKNOWN, reason="a curved function times a constant of unknown sign")
 
 
-def _add(node: Node, inner: list[_Fact]) -> _Fact:
+def _add(node: Node, inner: list[Fact]) -> Fact:
     return _sum_of(inner)
 
 
-def _subtract(node: Node, inner: list[_Fact]) -> _Fact:
+def _subtract(node: Node, inner: list[Fact]) -> Fact:
     return _sum_of([inner[0], _flipped(inner[1])])
 
 
-def _linear(node: Node, inner: list[_Fact]) -> _Fact:
+def _linear(node: Node, inner: list[Fact]) -> Fact:
     read = inner[:1] if node.op in ("pick", "gather", "take", "scatter") else inner
     if any(f.kind != CONSTANT for f in inner[len(read) :]):
         return _unknown(node)
@@ -249,7 +185,7 @@ def _linear(node: Node, inner: list[_Fact]) -> _Fact:
         made, reason=read[0].reason, squares=read[0].squares, log=read[0].log)  # fmt: skip
 
 
-def _multiply(node: Node, inner: list[_Fact]) -> _Fact:
+def _multiply(node: Node, inner: list[Fact]) -> Fact:
     (x, y), (a, b) = node.inputs, inner
     if a.kind == CONSTANT:
         return _times(b, a)
@@ -259,16 +195,16 @@ def _multiply(node: Node, inner: list[_Fact]) -> _Fact:
         return _even(node, [a])
     for (u, f), v in (((x, a), y), ((y, b), x)):
         if v.op == "log" and f.kind == AFFINE and (v.inputs[0] is u or _relative(u, v.inputs[0], f, node)):
-            return _Fact(CONVEX, reason="the negative entropy u log u")
+            return Fact(CONVEX, reason="the negative entropy u log u")
     log = CONVEX if a.log in _BENDS_UP and b.log in _BENDS_UP else UNKNOWN
     if a.log in _BENDS_DOWN and b.log in _BENDS_DOWN:
         log = CONCAVE
     if log == CONVEX:
-        return _Fact(CONVEX, low=0.0, reason="a product of functions with convex logarithms", log=log)
+        return Fact(CONVEX, low=0.0, reason="a product of functions with convex logarithms", log=log)
     return replace(_unknown(node, "a product of two functions of the variable"), log=log)
 
 
-def _relative(u: Node, ratio: Node, fact: _Fact, node: Node) -> bool:
+def _relative(u: Node, ratio: Node, fact: Fact, node: Node) -> bool:
     """Recognise u log(u / v), v held: convex in u > 0."""
     return fact.nonnegative and ratio.op == "div" and ratio.inputs[0] is u and not _shares(ratio.inputs[1], u)
 
@@ -279,7 +215,7 @@ def _shares(v: Node, u: Node) -> bool:
     return any(x in mine for x in topological([v]))
 
 
-def _divide(node: Node, inner: list[_Fact]) -> _Fact:
+def _divide(node: Node, inner: list[Fact]) -> Fact:
     a, b = inner
     if b.kind == CONSTANT:
         return _times(a, b)
@@ -287,18 +223,18 @@ def _divide(node: Node, inner: list[_Fact]) -> _Fact:
     if a.kind == CONSTANT:
         return _times(inverse, a)
     if a.squares and b.kind in _BENDS_DOWN and b.nonnegative:
-        return _Fact(CONVEX, low=0.0, reason="a sum of squares over a positive concave function")
+        return Fact(CONVEX, low=0.0, reason="a sum of squares over a positive concave function")
     return _unknown(node, "a ratio of two functions of the variable")
 
 
 def _increasing(kind: str) -> _Rule:
     up = kind == CONVEX
 
-    def rule(node: Node, inner: list[_Fact]) -> _Fact:
+    def rule(node: Node, inner: list[Fact]) -> Fact:
         if all(f.kind in (_BENDS_UP if up else _BENDS_DOWN) for f in inner):
             moving = [f for f in inner if f.kind != CONSTANT]
             of = "an affine function" if all(f.kind == AFFINE for f in moving) else f"a {kind} function"
-            return _Fact(kind, reason=f"{node.op}, {kind} and increasing, of {of}")
+            return Fact(kind, reason=f"{node.op}, {kind} and increasing, of {of}")
         culprit = next((f for f in inner if f.kind == UNKNOWN), None)
         return _unknown(node, culprit.reason if culprit else f"{node.op}, {kind} and increasing, of a "
                         f"{CONCAVE if up else CONVEX} function")  # fmt: skip
@@ -306,111 +242,111 @@ def _increasing(kind: str) -> _Rule:
     return rule
 
 
-def _exponential(node: Node, inner: list[_Fact]) -> _Fact:
+def _exponential(node: Node, inner: list[Fact]) -> Fact:
     made = _RULES["expm1"](node, inner)
     return replace(made, log=inner[0].kind if inner[0].kind != AFFINE else CONVEX)
 
 
-def _logarithm(node: Node, inner: list[_Fact]) -> _Fact:
+def _logarithm(node: Node, inner: list[Fact]) -> Fact:
     (f,) = inner
     if f.log == CONVEX and f.kind not in _STRAIGHT:
-        return _Fact(CONVEX, reason="the logarithm of a sum of exponentials of affine or convex functions")
+        return Fact(CONVEX, reason="the logarithm of a sum of exponentials of affine or convex functions")
     if f.kind not in _BENDS_DOWN and f.log == CONCAVE:
-        return _Fact(CONCAVE, reason="the logarithm of a function whose logarithm is concave")
+        return Fact(CONCAVE, reason="the logarithm of a function whose logarithm is concave")
     return _RULES["log1p"](node, inner)
 
 
-def _root(node: Node, inner: list[_Fact]) -> _Fact:
+def _root(node: Node, inner: list[Fact]) -> Fact:
     (f,) = inner
     if f.squares and f.nonnegative and f.kind == CONVEX:
-        return _Fact(CONVEX, low=0.0, reason="a norm: the root of a sum of squares")
+        return Fact(CONVEX, low=0.0, reason="a norm: the root of a sum of squares")
     return _power(node, f, 0.5)
 
 
-def _even(node: Node, inner: list[_Fact]) -> _Fact:
+def _even(node: Node, inner: list[Fact]) -> Fact:
     """Judge a function that is convex, even and increasing from 0 on: |u|, u^2, cosh u."""
     (f, *_) = inner
     quadratic = node.op not in ("abs", "cosh")
     if f.kind in _STRAIGHT:
-        return _Fact(CONVEX, low=0.0, reason=f"an even convex function ({node.op}) of an affine one", squares=quadratic)
+        return Fact(CONVEX, low=0.0, reason=f"an even convex function ({node.op}) of an affine one", squares=quadratic)
     grows = f.kind == CONVEX and f.nonnegative or f.kind == CONCAVE and f.nonpositive
     if grows:
         reason = f"{node.op}, increasing where its {f.kind} argument lies"
-        return _Fact(CONVEX, low=0.0, reason=reason, squares=quadratic)
+        return Fact(CONVEX, low=0.0, reason=reason, squares=quadratic)
     return _unknown(node, f.reason if f.kind == UNKNOWN else f"{node.op} of a {f.kind} function of either sign")
 
 
-def _raise(node: Node, inner: list[_Fact]) -> _Fact:
+def _raise(node: Node, inner: list[Fact]) -> Fact:
     base, exponent = inner
     if exponent.kind == CONSTANT and exponent.low == exponent.high:
         return _power(node, base, exponent.low)
     if base.kind == CONSTANT and base.nonnegative and exponent.kind == AFFINE:
-        return _Fact(CONVEX, low=0.0, reason="an exponential of an affine function", log=CONVEX)
+        return Fact(CONVEX, low=0.0, reason="an exponential of an affine function", log=CONVEX)
     return _unknown(node, "a power whose exponent varies")
 
 
-def _power(node: Node, f: _Fact, p: float) -> _Fact:
+def _power(node: Node, f: Fact, p: float) -> Fact:
     """Judge a fixed power."""
     if p in (0.0, 1.0):
-        return replace(f, reason=f.reason) if p else _Fact(CONSTANT, 1.0, 1.0)
+        return replace(f, reason=f.reason) if p else Fact(CONSTANT, 1.0, 1.0)
     whole = p == round(p)
     if whole and p > 0 and p % 2 == 0:
         return _even(node, [f])
     if p < 0:
         if f.kind in _BENDS_DOWN and (f.nonnegative or not whole):
             log = CONVEX
-            return _Fact(CONVEX, low=0.0, reason="a negative power of a positive concave function", log=log)
+            return Fact(CONVEX, low=0.0, reason="a negative power of a positive concave function", log=log)
         if f.kind in _BENDS_UP and f.nonpositive and whole:
             odd = p % 2 != 0
-            return _Fact(CONCAVE if odd else CONVEX, reason="a negative power of a negative convex function")
+            return Fact(CONCAVE if odd else CONVEX, reason="a negative power of a negative convex function")
         if f.log in _BENDS_DOWN and f.nonnegative:
-            return _Fact(CONVEX, low=0.0, reason="a negative power of a log-concave function", log=CONVEX)
+            return Fact(CONVEX, low=0.0, reason="a negative power of a log-concave function", log=CONVEX)
     elif p < 1:
         if f.kind in _BENDS_DOWN:
-            return _Fact(CONCAVE, low=0.0, reason=f"a power {p:g} (concave, increasing) of a concave function")
+            return Fact(CONCAVE, low=0.0, reason=f"a power {p:g} (concave, increasing) of a concave function")
     elif f.kind in _STRAIGHT and not whole or f.kind in _BENDS_UP and f.nonnegative:
         low = 0.0 if f.nonnegative else -math.inf
-        return _Fact(CONVEX, low, reason="a power, convex and increasing on nonnegative numbers")
+        return Fact(CONVEX, low, reason="a power, convex and increasing on nonnegative numbers")
     elif whole and f.kind in _BENDS_DOWN and f.nonpositive:
-        return _Fact(CONCAVE, reason="an odd power, concave and increasing on nonpositive numbers")
+        return Fact(CONCAVE, reason="an odd power, concave and increasing on nonpositive numbers")
     return _unknown(node, f.reason if f.kind == UNKNOWN else f"a power {p:g} of a function of either sign")
 
 
-def _inverse_root(node: Node, inner: list[_Fact]) -> _Fact:
+def _inverse_root(node: Node, inner: list[Fact]) -> Fact:
     return _power(node, inner[0], -0.5) if inner[0].low > 0 else _unknown(node)
 
 
-def _sigmoidal(node: Node, inner: list[_Fact]) -> _Fact:
+def _sigmoidal(node: Node, inner: list[Fact]) -> Fact:
     """Judge a function that is increasing, convex below 0 and concave above."""
     (f,) = inner
     log = CONCAVE if node.op == "sigmoid" and f.kind in _BENDS_DOWN else UNKNOWN
     if f.kind in _BENDS_UP and f.nonpositive:
-        return _Fact(CONVEX, reason=f"{node.op} of a nonpositive convex function", log=log)
+        return Fact(CONVEX, reason=f"{node.op} of a nonpositive convex function", log=log)
     if f.kind in _BENDS_DOWN and f.nonnegative:
-        return _Fact(CONCAVE, reason=f"{node.op} of a nonnegative concave function", log=log)
+        return Fact(CONCAVE, reason=f"{node.op} of a nonnegative concave function", log=log)
     return replace(_unknown(node, f"{node.op} is convex below 0 and concave above"), log=log)
 
 
-def _product(node: Node, inner: list[_Fact]) -> _Fact:
+def _product(node: Node, inner: list[Fact]) -> Fact:
     """Judge a contraction."""
     moving = [f for f in inner if f.kind != CONSTANT]
     if len(moving) == 1:
         rest = [f for f in inner if f.kind == CONSTANT]
-        sign = _sign_of_product(rest)
-        factor = _Fact(CONSTANT, *((0.0, math.inf) if sign > 0 else (-math.inf, 0.0) if sign < 0 else ()))
+        sign = sign_of_product(rest)
+        factor = Fact(CONSTANT, *((0.0, math.inf) if sign > 0 else (-math.inf, 0.0) if sign < 0 else ()))
         return _times(moving[0], factor)
-    operands = _operands(node)
-    if len(inner) == 2 and node.inputs[0] is node.inputs[1] and operands[0] == operands[1]:
+    subscripts = operands(node)
+    if len(inner) == 2 and node.inputs[0] is node.inputs[1] and subscripts[0] == subscripts[1]:
         return _even(node, inner)
     return _unknown(node, "a product of functions of the variable")
 
 
-def _determinant(node: Node, inner: list[_Fact]) -> _Fact:
+def _determinant(node: Node, inner: list[Fact]) -> Fact:
     if inner[0].kind not in _STRAIGHT or not positive_matrix(node.inputs[0]):
         return _unknown(node, f"{node.op} of a matrix that is not positive definite and affine")
     if node.op == "logdet":
-        return _Fact(CONCAVE, reason="logdet is concave on positive definite matrices")
-    return _Fact(UNKNOWN, 0.0, reason="det has a concave logarithm on positive definite matrices", log=CONCAVE)
+        return Fact(CONCAVE, reason="logdet is concave on positive definite matrices")
+    return Fact(UNKNOWN, 0.0, reason="det has a concave logarithm on positive definite matrices", log=CONCAVE)
 
 
 _RULES: dict[str, _Rule] = {
@@ -430,7 +366,7 @@ _COUPLING = frozenset({"einsum", "mul", "div", "sum"})
 # The normal form, for what couples the variable with itself.
 
 
-def _by_terms(node: Node, variable: Node, facts: _Facts) -> _Fact | None:
+def _by_terms(node: Node, variable: Node, facts: Facts) -> Fact | None:
     """Judge a sum of products in normal form: quadratic forms, and forms in the inverse of a definite matrix."""
     terms = expand(node).terms
     atoms = [a for t in terms for a, _ in t.scalars] + [f.atom for t in terms for f in t.factors]
@@ -444,10 +380,10 @@ def _by_terms(node: Node, variable: Node, facts: _Facts) -> _Fact | None:
     return None if made.kind == UNKNOWN else replace(made, low=low, high=high)
 
 
-def _term(term: Term, variable: Node, moving: set[Node], facts: _Facts) -> _Fact:
-    scale = _Fact(CONSTANT, float(term.number), float(term.number))
+def _term(term: Term, variable: Node, moving: set[Node], facts: Facts) -> Fact:
+    scale = Fact(CONSTANT, float(term.number), float(term.number))
     factors = list(term.factors)
-    bent: list[_Fact] = []
+    bent: list[Fact] = []
     for atom, e in term.scalars:
         if atom not in moving:
             low, high = _judged_again(atom, variable, facts)
@@ -456,12 +392,12 @@ def _term(term: Term, variable: Node, moving: set[Node], facts: _Facts) -> _Fact
         elif e == 1 and atom.op == "einsum":
             bent.append(_form(_network(atom), moving, facts))
         else:
-            bent.append(_Fact(UNKNOWN))
+            bent.append(Fact(UNKNOWN))
     held = [f for f in factors if f.atom in moving]
     if not bent and len(held) == 1 and held[0].atom is variable and held[0].power == 1:
-        return _Fact(AFFINE, reason="linear")
+        return Fact(AFFINE, reason="linear")
     if held or len(bent) > 1:
-        return _Fact(UNKNOWN)
+        return Fact(UNKNOWN)
     for f in factors:
         low, high = _judged_again(f.atom, variable, facts)
         scale = _scaled(scale, low >= 0 or float(f.power) % 2 == 0, False)
@@ -474,12 +410,12 @@ def _term(term: Term, variable: Node, moving: set[Node], facts: _Facts) -> _Fact
     return made
 
 
-def _scaled(scale: _Fact, nonnegative: bool, nonpositive: bool) -> _Fact:
-    sign = _sign_of_product([scale]) * (1 if nonnegative else -1 if nonpositive else 0)
-    return _Fact(CONSTANT, *((0.0, math.inf) if sign > 0 else (-math.inf, 0.0) if sign < 0 else ()))
+def _scaled(scale: Fact, nonnegative: bool, nonpositive: bool) -> Fact:
+    sign = sign_of_product([scale]) * (1 if nonnegative else -1 if nonpositive else 0)
+    return Fact(CONSTANT, *((0.0, math.inf) if sign > 0 else (-math.inf, 0.0) if sign < 0 else ()))
 
 
-def _judged_again(atom: Node, variable: Node, facts: _Facts) -> tuple[float, float]:
+def _judged_again(atom: Node, variable: Node, facts: Facts) -> tuple[float, float]:
     """Give the range of an atom, which the normal form may have made."""
     for x in topological([atom]):
         if x not in facts:
@@ -495,28 +431,28 @@ def _network(atom: Node) -> list[Factor]:
     names: dict[str, int] = {}
     return [
         Factor(x, tuple([names.setdefault(c, -1 - len(names)) for c in text]))
-        for text, x in zip(_operands(atom), atom.inputs, strict=True)
+        for text, x in zip(operands(atom), atom.inputs, strict=True)
     ]
 
 
-def _form(network: list[Factor], moving: set[Node], facts: _Facts) -> _Fact:
+def _form(network: list[Factor], moving: set[Node], facts: Facts) -> Fact:
     """Judge a closed network as a function of the variable's atoms in it."""
     held = [i for i, f in enumerate(network) if f.atom in moving]
     if len(held) == 1 and network[held[0]].atom.op == "symbol":
-        return _Fact(AFFINE, reason="linear")
+        return Fact(AFFINE, reason="linear")
     pairs = mirrored(network)
     if pairs is None:
-        return _Fact(UNKNOWN)
+        return Fact(UNKNOWN)
     atoms = [network[i].atom for i in held]
     if len(held) == 2 and tuple(sorted(held)) in {tuple(sorted(p)) for p in pairs} and atoms[0].op == "symbol":
-        return _Fact(CONVEX, low=0.0, reason="a quadratic form of a positive semidefinite matrix", squares=True)
+        return Fact(CONVEX, low=0.0, reason="a quadratic form of a positive semidefinite matrix", squares=True)
     (atom, *others) = atoms
     if not others and atom.op == "inv" and (held[0], held[0]) in pairs:
         inside = atom.inputs[0]
         straight = _affine(inside, moving)
         if straight and positive_matrix(inside):
-            return _Fact(CONVEX, low=0.0, reason="the inverse is convex on positive definite matrices")
-    return _Fact(UNKNOWN)
+            return Fact(CONVEX, low=0.0, reason="the inverse is convex on positive definite matrices")
+    return Fact(UNKNOWN)
 
 
 def _affine(node: Node, moving: set[Node]) -> bool:
