@@ -185,3 +185,14 @@ def test_nothing_keeps_a_graph_alive():
     del node, x
     gc.collect()
     assert ghost() is None
+
+
+def test_a_number_can_be_printed_while_it_is_differentiated():
+    seen = []
+
+    def f(x):
+        seen.append(f"{np.sum(x):.2f}")
+        return np.sum(x * x)
+
+    grad(f)(np.array([1.0, 2.0]))
+    assert seen == ["3.00"]

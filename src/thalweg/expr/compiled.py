@@ -15,7 +15,7 @@ import numpy as np
 from thalweg.core.errors import InputError, UnsupportedError
 from thalweg.expr.contract import reorder
 from thalweg.expr.cost import Cost, cost
-from thalweg.expr.fuse import sources
+from thalweg.expr.fuse import complete
 from thalweg.expr.guard import Guarded
 from thalweg.expr.lower import Kernel, lower
 from thalweg.expr.node import Node, constant, symbol, tracing
@@ -74,9 +74,15 @@ class Compiled:
         return made(*args)
 
     def source(self, *args: Any, **kwargs: Any) -> str:
-        """Show the code that runs for such arguments (or, without arguments, the code compiled last)."""
-        text = self.specialization(*args, **kwargs).kernel.source
-        return "\n\n".join([text.rstrip() + "\n", sources(text)]) if sources(text) else text
+        """Show the code that runs for such arguments (or, without arguments, the code compiled last).
+
+        It is complete but for the arrays that it holds, which its first lines name.
+        """
+        kernel = self.specialization(*args, **kwargs).kernel
+        held = [
+            f"# {name}: {v.dtype} of shape {tuple(v.shape)}, held by the code" for name, v in kernel.constants.items()
+        ]
+        return "\n".join([*held, complete(kernel.source)])
 
     def cost(self, *args: Any, **kwargs: Any) -> Cost:
         """Count the arithmetic operations and the bytes moved for such arguments; see `thalweg.expr.cost`."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import inspect
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -36,6 +35,9 @@ SUMMED_ENTRIES = 4096
 
 INLINED_OPERATIONS = 16
 """Up to as many scalar operations are written as plain Python; a compiled function costs .1 us to call."""
+
+COMPILED_OPERATIONS = 800
+"""Beyond as many operations a run is not compiled: numba takes 3 s for 800, 10 for 1,600."""
 
 _CHEAP: dict[str, str] = {
     "add": "({} + {})",
@@ -126,7 +128,8 @@ class Group:
     @property
     def inlined(self) -> bool:
         """Whether plain Python writes it."""
-        return not self.shape and len(self.nodes) <= INLINED_OPERATIONS and all(x.op in _INLINE for x in self.nodes)
+        short = len(self.nodes) <= INLINED_OPERATIONS or len(self.nodes) > COMPILED_OPERATIONS
+        return not self.shape and short and all(x.op in _INLINE for x in self.nodes)
 
     @property
     def arrays(self) -> tuple[Node, ...]:
@@ -221,6 +224,8 @@ def _group(shape: Any, nodes: list[Node], users: Mapping[Node, list[Node]], want
     outputs = [x for x in nodes if x in wanted or any(u not in own for u in users.get(x, ()))]
     if len(inputs) + len(outputs) > 24 and shape:
         return None
+    if len(nodes) > COMPILED_OPERATIONS and (shape or not all(x.op in _INLINE for x in nodes)):
+        return None
     return Group(tuple(nodes), tuple(inputs), tuple(outputs), shape)
 
 
@@ -248,17 +253,26 @@ def chain(group: Group) -> str:
     source = _write_chain(group)
     name = "chain_" + hashlib.blake2b(source.encode(), digest_size=16).hexdigest()
     _chains[name] = source_module(name, lambda: source)
+    _sources[name] = source
     return name
 
 
-def sources(text: str) -> str:
-    """Give the sources of the chains that a text calls."""
+def complete(text: str) -> str:
+    """Write the chains that a text imports into it, so that it runs by itself."""
     names = sorted({n for n in _CHAIN.findall(text) if n in _chains})
-    written = [inspect.getsource(_chains[n].chain).replace("def chain(", f"def {n}(") for n in names]
-    return "\n\n".join(written)
+    if not names:
+        return text
+    parts: dict[str, None] = {}
+    for name in names:
+        header, *functions = _sources[name].rstrip().split("\n\n\n")
+        parts.update({part.replace("def chain(", f"def {name}(").replace("cache=ON_DISK, ", ""): None
+                      for part in functions})  # fmt: skip
+        text = text.replace(f"from thalweg.expr.fuse import {name}\n", "")
+    return "\n\n\n".join([header, *parts]) + "\n\n\n" + text
 
 
 _chains: dict[str, ModuleType] = {}
+_sources: dict[str, str] = {}
 _CHAIN = re.compile(r"\bchain_[0-9a-f]{32}\b")
 
 

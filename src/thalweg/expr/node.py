@@ -182,6 +182,12 @@ class Node(_Slots):
 
         return show(self) if self.value is None else repr(self)
 
+    def __format__(self, spec: str) -> str:
+        """Format the number of an eager scalar; text is no part of a derivative."""
+        if spec and self.value is not None and not self.shape:
+            return format(self.value.item() if hasattr(self.value, "item") else self.value, spec)
+        return format(str(self), spec)
+
     # Arithmetic. Each operator is one row of the table.
     def __add__(self, other: Any) -> Node:
         return build("add", self, other)
