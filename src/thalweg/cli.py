@@ -7,7 +7,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -183,11 +183,12 @@ def derive(
         print("\n" + found.code(code), end="")
 
 
-def _formula_and_attributes(words: list[str]) -> tuple[str, dict[str, str]]:
+def _formula_and_attributes(words: list[str]) -> tuple[str, dict[str, Any]]:
     """Tell the formula from --NAME ATTRIBUTE (or --NAME=ATTRIBUTE), in whatever order they come."""
     from thalweg.core.errors import InputError
 
-    formulas, attributes = [], {}
+    formulas: list[str] = []
+    attributes: dict[str, Any] = {}
     rest = iter(words)
     for word in rest:
         if not word.startswith("--"):
