@@ -23,6 +23,7 @@ from thalweg.expr import (
     variable,
     where,
 )
+from thalweg.expr.transforms import grad
 from thalweg.expr.walk import topological
 
 z, y = symbol("z", ("n",)), symbol("y", ("n",))
