@@ -18,7 +18,7 @@ import numpy as np
 
 from thalweg.core.errors import ThalwegError
 from thalweg.expr.node import Node, build, constant, lazy_eye
-from thalweg.expr.rows import NUMBERS
+from thalweg.expr.rows import NUMBERS, Shape
 from thalweg.expr.terms import Factor, Label, Term, Terms, canonical, counted, relabelled, term_node
 from thalweg.expr.walk import dependents, topological
 
@@ -309,9 +309,9 @@ def _selected(node: Node, known: _Known) -> list[Term]:
     return [_joined(relabelled(t, names), term) for t in known[x]]
 
 
-def _rows_of_identity(size: int, part: slice | int) -> Node:
+def _rows_of_identity(size: int, part: Any) -> Node:
     if size > MOST_SELECTED:
-        raise UnreadError(f"a slice of an axis of {size} entries is not read as a product with arrays")
+        raise UnreadError(f"a part of an axis of {size} entries is not read as a product with arrays")
     return constant(np.eye(size)[part])
 
 
@@ -340,9 +340,81 @@ def _placed(node: Node, known: _Known) -> list[Term]:
     return [_joined(relabelled(t, names), term) for t in known[x]]
 
 
+def _indexed(node: Node, known: _Known) -> list[Term]:
+    """Entries named by index arrays along neighbouring axes: a product with one-hot rows for each of those axes."""
+    (x, *indices), pattern = node.inputs, node.params[0]
+    first, rows = _one_hot(pattern, indices, x.shape)
+    kept = [a for a in range(x.ndim) if a not in rows]
+    names: dict[Label, Label | None] = {a: a if a < first else a - len(rows) + 1 for a in kept}
+    factors = []
+    for a, matrix in rows.items():
+        names[a] = _fresh() if x.shape[a] != 1 else None
+        factors.append(Factor(matrix, (first if matrix.shape[0] != 1 else None, names[a])))
+    return [_joined(relabelled(t, names), Term(_One, (), tuple(factors))) for t in known[x]]
+
+
+def _indexed_sum(node: Node, known: _Known) -> list[Term]:
+    """The transpose of `_indexed`."""
+    (x, *indices), pattern = node.inputs, node.params[0]
+    first, rows = _one_hot(pattern, indices, node.shape)
+    kept = [a for a in range(node.ndim) if a not in rows]
+    inner = _fresh() if x.shape[first] != 1 else None
+    names: dict[Label, Label | None] = {a if a < first else a - len(rows) + 1: a for a in kept}
+    names[first] = inner
+    factors = [Factor(m, (inner, a if node.shape[a] != 1 else None)) for a, m in rows.items()]
+    return [_joined(relabelled(t, names), Term(_One, (), tuple(factors))) for t in known[x]]
+
+
+def _one_hot(pattern: tuple[Any, ...], indices: list[Node], shape: Shape) -> tuple[int, dict[int, Node]]:
+    """Give the first indexed axis, and for each one the rows of the identity that its constant array names."""
+    whole = (None, None, None)
+    places = [a for a, part in enumerate(pattern) if part == ()]
+    simple = len(pattern) == len(shape) and all(part == whole or part == () for part in pattern)
+    alike = all(isinstance(i.value, np.ndarray) and i.ndim == 1 and i.shape == indices[0].shape for i in indices)
+    if not simple or not alike or places != list(range(places[0], places[0] + len(places))):
+        raise UnreadError("an index of the direction is not read as a product with arrays")
+    rows = {}
+    for a, index in zip(places, indices, strict=True):
+        size = int(shape[a])
+        if index.value.dtype.kind in "iu" and np.array_equal(index.value, np.arange(size)) and size != 1:
+            rows[a] = lazy_eye(size)
+        else:
+            rows[a] = _rows_of_identity(size, index.value)
+    return places[0], rows
+
+
+def _joined_up(node: Node, known: _Known) -> list[Term]:
+    """Parts of a concatenation, each a product with some columns of the identity; what is no direction is 0 there."""
+    (axis,) = node.params
+    total, start, terms = int(node.shape[axis]), 0, []
+    for x in node.inputs:
+        count = int(x.shape[axis])
+        if x in known:
+            inner = _fresh() if count != 1 else None
+            columns = Factor(
+                _rows_of_identity(total, slice(start, start + count)), (inner, axis if total != 1 else None)
+            )
+            terms += [_joined(relabelled(t, {axis: inner}), Term(_One, (), (columns,))) for t in known[x]]
+        start += count
+    return terms
+
+
+def _running_sum(node: Node, known: _Known) -> list[Term]:
+    (x,), (axis, backwards) = node.inputs, node.params
+    size = int(x.shape[axis])
+    if size == 1:
+        return list(known[x])
+    if size > MOST_SELECTED:
+        raise UnreadError(f"a running sum over {size} entries is not read as a product with arrays")
+    triangle = np.tri(size).T if backwards else np.tri(size)
+    inner = _fresh()
+    factor = Factor(constant(triangle), (axis, inner))
+    return [_joined(relabelled(t, {axis: inner}), Term(_One, (), (factor,))) for t in known[x]]
+
+
 _RULES: dict[str, Callable[[Node, _Known], list[Term]]] = {
     "add": _added, "sub": _added, "neg": _negated, "mul": _multiplied, "div": _multiplied, "einsum": _contracted,
     "sum": _summed, "transpose": _transposed, "broadcast_to": _repeated, "reshape": _laid_out, "where": _chosen,
     "identity": lambda node, known: list(known[node.inputs[0]]), "solve": _solved, "take": _selected,
-    "place": _placed,
+    "place": _placed, "gather": _indexed, "index_add": _indexed_sum, "concatenate": _joined_up, "cumsum": _running_sum,
 }  # fmt: skip
