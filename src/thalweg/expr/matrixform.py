@@ -16,9 +16,22 @@ from thalweg.expr import matrixform_factors as factoring
 from thalweg.expr import typeset_latex
 from thalweg.expr.matrixform_network import Link, NoMatrixFormError, ones, raise_network, size_formula
 from thalweg.expr.matrixform_squares import root_of_square
-from thalweg.expr.node import Node
+from thalweg.expr.node import Node, constant
 from thalweg.expr.rows import NUMBERS, Dimension
-from thalweg.expr.terms import Factor, Label, Number, Term, Terms, attributes, expand, is_sum, magnitude, network
+from thalweg.expr.terms import (
+    Factor,
+    Label,
+    Number,
+    Term,
+    Terms,
+    attributes,
+    canonical,
+    expand,
+    is_sum,
+    magnitude,
+    network,
+    rebuild,
+)
 from thalweg.expr.typeset import (
     Formula,
     call,
@@ -124,13 +137,14 @@ class Writer:
     def __init__(self, rows: int | None = None) -> None:
         self.rows = rows
         self.notation = True
+        self.nested = 0
         self._known: dict[object, Formula] = {}
         self._atoms: dict[str, Formula] = {}
         self._roots: dict[str, Formula | None] = {}
 
     def write(self, terms: Terms) -> Formula:
         """Write a sum, with common factors taken out."""
-        key = terms.key
+        key = (terms.key, bool(self.nested))
         if key not in self._known:
             self._known[key] = self._shortest(terms)
         return self._known[key]
@@ -225,14 +239,18 @@ class Writer:
         """Multiply a formula by a number and by powers of scalars, those with negative powers below the line."""
         top: list[Formula] = []
         bottom: list[Formula] = []
-        n = term.number
+        whole = canonical(_with_whole_sums(term))
+        if whole is None:
+            return number(Fraction(0))
+        n = whole.number
+        written = [(e > 0, self.scalar(a, magnitude(e))) for a, e in whole.scalars]
+        written.sort(key=lambda p: _rank(p[1]))
         if isinstance(n, Fraction):
             top.append(number(Fraction(n.numerator)))
             if n.denominator != 1:
                 bottom.append(number(Fraction(n.denominator)))
         else:
             top.append(number(n))
-        written = sorted([(e > 0, self.scalar(a, magnitude(e))) for a, e in term.scalars], key=lambda p: _rank(p[1]))
         for up, f in written:
             (top if up else bottom).append(f)
         below = scaled(bottom, number(Fraction(1)))
@@ -240,17 +258,16 @@ class Writer:
 
     def scalar(self, atom: Node, e: Number) -> Formula:
         """Write a positive power of a scalar; roots of squares are norms."""
+        if not isinstance(e, Fraction) or e.denominator > 2 or not (is_sum(atom) or e.denominator == 2):
+            return self.powered(self.atom(atom), e, False)
         plain = self.powered(self.atom(atom), e, False)
-        half = isinstance(e, Fraction) and e.denominator == 2
-        if not half and not (is_sum(atom) and e.denominator == 1 if isinstance(e, Fraction) else False):
-            return plain
         if atom.key not in self._roots:
             self._roots[atom.key] = root_of_square(atom, self)
         root = self._roots[atom.key]
         if root is None:
             return plain
         norm = power(root, number(2 * e))
-        return norm if half else min((norm, plain), key=cost)
+        return norm if e.denominator == 2 else min((norm, plain), key=cost)
 
     def powered(self, base: Formula, e: Number, by_entry: bool) -> Formula:
         """Raise to a positive power; of a root, the shorter way of writing it."""
@@ -265,7 +282,9 @@ class Writer:
     def atom(self, node: Node) -> Formula:
         """Write an atom."""
         if node.key not in self._atoms:
+            self.nested += 1
             self._atoms[node.key] = self._atom(node)
+            self.nested -= 1
         return self._atoms[node.key]
 
     def _atom(self, node: Node) -> Formula:
@@ -309,6 +328,21 @@ class Writer:
             return raise_network((), links, sizes_of(factors))
         except NoMatrixFormError:
             return self._contraction((), Term(Fraction(1), (), tuple(factors)))
+
+
+def _with_whole_sums(term: Term) -> Term:
+    """Multiply sums among the scalars so that their numbers are whole: 1/(2+x) is better read than 1/(1+x/2)/2."""
+    scalars: list[tuple[Node, Number]] = []
+    for atom, e in term.scalars:
+        terms = expand(atom) if is_sum(atom) else None
+        content = factoring.content_of(terms) if terms is not None else Fraction(1)
+        if terms is not None and content != 1 and isinstance(e, Fraction) and e.denominator <= 2:
+            scaled_terms = [Term(t.number / content, t.scalars, t.factors) for t in terms.terms]
+            scalars.append((rebuild(Terms((), tuple(scaled_terms))), e))
+            scalars += [(constant(content.numerator), e), (constant(content.denominator), -e)]
+        else:
+            scalars.append((atom, e))
+    return Term(term.number, tuple(scalars))
 
 
 def _rank(f: Formula) -> tuple[bool, int, str]:

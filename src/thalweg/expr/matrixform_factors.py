@@ -149,21 +149,23 @@ def _product(terms: Terms, columns: bool, axis: int, same: _Sides, taken: set[in
     if not columns:
         made = chain([left, right] if axis == 0 else [right, transposed(left)])
     else:
-        made = chain([left, transposed(right)] if axis == 0 else [right, transposed(left)])
-        turned = _outer_square(left, right)
+        turned = _with_same_sign(left, right)
         if turned is not None:
-            made, plus = turned, not plus
+            right, plus = turned, not plus
+        made = chain([left, transposed(right)] if axis == 0 else [right, transposed(left)])
     others = tuple([t for i, t in enumerate(terms.terms) if i not in taken])
     signed = [(plus == also, writer.scalar_part(Term(Fraction(1), common), made))]
     return total([*signed, (True, writer.write(Terms(terms.shape, others)))] if others else signed)
 
 
-def _outer_square(left: Formula, right: Formula) -> Formula | None:
-    """Write (a-b)*(b-a)' as the negative of a square."""
-    if left.kind == right.kind == "sum" and left != right and left.parts == right.parts[::-1]:
-        assert isinstance(left.data, tuple) and isinstance(right.data, tuple)
-        if left.data == (True, False) == right.data:
-            return chain([left, transposed(left)])
+def _with_same_sign(left: Formula, right: Formula) -> Formula | None:
+    """Turn the sign of b-a in the second where the first has a-b: (a-b)*(b-a)' is the negative of a square."""
+    sums = [f for f in (left.parts if left.kind == "chain" else (left,)) if f.kind == "sum"]
+    parts = list(right.parts) if right.kind == "chain" else [right]
+    for i, part in enumerate(parts):
+        for f in sums:
+            if part.kind == "sum" and part != f and negated(part) == f:
+                return chain([*parts[:i], f, *parts[i + 1 :]])
     return None
 
 
@@ -259,7 +261,7 @@ def _grouped(terms: Terms, group: list[tuple[int, Peel]], writer: Writer) -> lis
     sizes = [peel.power for peel in members.values()]
     key = group[0][1].key
     amounts = {min(sizes, key=magnitude)}
-    if sizes[0] < 0 and key[0] == "scalar" and not (key[3] and terms.shape):
+    if sizes[0] < 0 and key[0] == "scalar" and (not key[3] or not terms.shape and not writer.nested):
         amounts.add(max(sizes, key=magnitude))
     found = []
     for amount in sorted(amounts, key=magnitude):
@@ -281,14 +283,19 @@ def _wrapped(wrap: Wrap, inner: Formula) -> Formula:
     return wrap(inner)
 
 
+def content_of(terms: Terms) -> Fraction:
+    """Give the greatest number that divides those of all terms into whole ones; 1 if they are no fractions."""
+    numbers = [t.number for t in terms.terms]
+    if not numbers or not all(isinstance(x, Fraction) for x in numbers):
+        return Fraction(1)
+    whole = [Fraction(x) for x in numbers]
+    return Fraction(gcd(*[x.numerator for x in whole]), lcm(*[x.denominator for x in whole]))
+
+
 def _with_content(terms: Terms, writer: Writer) -> list[Formula]:
     """Take the greatest common number out, with either sign."""
     numbers = [t.number for t in terms.terms]
-    if all(isinstance(x, Fraction) for x in numbers):
-        whole = [Fraction(x) for x in numbers]
-        content = Fraction(gcd(*[x.numerator for x in whole]), lcm(*[x.denominator for x in whole]))
-    else:
-        content = Fraction(1)
+    content = content_of(terms)
     found = []
     signs = (1, -1) if content != 1 else ((-1,) if all(x < 0 for x in numbers) else ())
     for sign in signs:

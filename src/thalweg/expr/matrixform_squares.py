@@ -100,7 +100,7 @@ def halves_of_sum(terms: Terms) -> Terms | None:
             continue
         atom = t.scalars[0][0]
         found = half(network(atom)) if atom.op == "einsum" else None
-        scale = _root(t.number)
+        scale = root_of_number(t.number)
         if found is not None and scale is not None:
             one = found.terms[0]
             squares.append((found, Term(one.number * scale, one.scalars, one.factors)))
@@ -151,7 +151,8 @@ def _square(u: Terms) -> Terms:
     return collect((), made)
 
 
-def _root(value: Fraction | float) -> Fraction | None:
+def root_of_number(value: Fraction | float) -> Fraction | None:
+    """Give a number's square root if it is a fraction."""
     if not isinstance(value, Fraction):
         return None
     top, bottom = math.isqrt(value.numerator), math.isqrt(value.denominator)

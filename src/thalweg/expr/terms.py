@@ -157,7 +157,7 @@ def _of(node: Node) -> Terms:
 def _atomic(node: Node) -> Terms:
     """Make an atom of a node whose inputs are put in normal form first."""
     if node.value.__class__ in NUMBERS:
-        return collected((), [Term(_number(node.value))])
+        return collected((), [_number_term(node.value)])
     inputs = [rebuild(_of(x)) for x in node.inputs]
     atom = build(node.op, *inputs, params=node.params) if node.inputs and node.value is None else node
     special = _SPECIAL.get(atom.op)
@@ -179,6 +179,18 @@ def _number(value: Any) -> Number:
         return float(value)
     near = Fraction(value).limit_denominator(1000)
     return near if float(near) == value else float(value)
+
+
+def _number_term(value: Any) -> Term:
+    """Read a number; one that is the root of a fraction is read as that root, which a graph cannot hold."""
+    number = _number(value)
+    if isinstance(number, float) and math.isfinite(number):
+        square = Fraction(number * number).limit_denominator(1000)
+        if square and math.isclose(math.sqrt(square), magnitude(number), rel_tol=4e-16):
+            sign = Fraction(1 if number > 0 else -1)
+            over, under = constant(square.numerator), constant(square.denominator)
+            return Term(sign, ((over, Fraction(1, 2)), (under, Fraction(-1, 2))))
+    return Term(number)
 
 
 def _aligned(terms: Terms, shape: Shape) -> list[Term]:
@@ -387,6 +399,10 @@ def power_of(terms: Terms, power: Number) -> Terms:
         return collected(shape, [Term(Fraction(1))])
     if power == 1:
         return terms
+    exponent = _one_plus_exp(terms)
+    if exponent is not None and power < 0 and isinstance(power, Fraction) and power.denominator == 1:
+        sigmoid = expand(build("sigmoid", exponent))
+        return power_of(collected(shape, [Term(Fraction(1)), *_negative(sigmoid).terms]), -power)
     # The square of a product of matrices, entry by entry, is a product again: norm2(A*x)^2 is x'*A'*A*x.
     network_inside = any(x is not None and x < 0 for t in terms.terms for f in t.factors for x in f.labels)
     if len(terms.terms) == 1 and not (power == EXPANDED_POWER and network_inside):
@@ -403,6 +419,29 @@ def power_of(terms: Terms, power: Number) -> Terms:
     made = _single(rebuild(base), power)
     base_number = ((constant(_plain(scale)), power),)
     return collected(shape, [Term(t.number, t.scalars + base_number, t.factors) for t in made.terms])
+
+
+def _one_plus_exp(terms: Terms) -> Node | None:
+    """Give u where a sum is 1 + exp(u)."""
+    if len(terms.terms) != 2 or any(t.number != 1 for t in terms.terms):
+        return None
+    one, other = sorted(terms.terms, key=lambda t: len(t.scalars) + len(t.factors))
+    if one.scalars or one.factors or len(other.scalars) + len(other.factors) != 1:
+        return None
+    if other.scalars:
+        atom, e = other.scalars[0]
+        plain = not terms.shape
+    else:
+        f = other.factors[0]
+        atom, e = f.atom, f.power
+        plain = f.labels == tuple(range(len(terms.shape)))
+    return atom.inputs[0] if atom.op == "exp" and e == 1 and plain else None
+
+
+def _logarithm(atom: Node) -> Terms | None:
+    """Write log(1 + exp(u)) as softplus(u), which does not overflow."""
+    exponent = _one_plus_exp(_of(atom.inputs[0]))
+    return None if exponent is None else expand(build("softplus", exponent))
 
 
 def _never_negative(term: Term) -> bool:
@@ -471,7 +510,7 @@ def _power_number(number: Number, power: Number) -> Number:
 
 def _roots(number: Number, power: Number) -> tuple[Number, list[tuple[Node, Number]]]:
     """Write a power of a number as a number and roots of primes, which stay as they are: sqrt(2)^2 is 2 exactly."""
-    if isinstance(power, Fraction) and power.denominator != 1 and isinstance(number, Fraction) and number > 0:
+    if isinstance(power, Fraction) and power.denominator == 2 and isinstance(number, Fraction) and number > 0:
         outside: Number = Fraction(1)
         roots: list[tuple[Node, Number]] = []
         for whole, sign in ((number.numerator, 1), (number.denominator, -1)):
@@ -705,6 +744,7 @@ def _determinant(atom: Node) -> Terms | None:
 _SPECIAL = {
     **{f: _odd_or_even for f in ("abs", "cos", "cosh", "sin", "sinh", "tanh", "erf", "arctan", "sign", "sigmoid")},
     "softplus": _odd_or_even,
+    "log": _logarithm,
     "inv": _inverse,
     "det": _determinant,
     "logdet": _determinant,
@@ -776,7 +816,41 @@ def _opened(term: Term, shape: Shape) -> list[Term] | None:
             return parts if f.power == 1 else [
                 _joined_terms(p, _relabelled_apart(t, own)) for p in parts for t in _of(f.atom).terms
             ]  # fmt: skip
+    return _without_exp(term)
+
+
+def _without_exp(term: Term) -> list[Term] | None:
+    """Replace exp(u) s(u) by exp(u) - s(u), and exp(-u) s(u) by 1 - s(u), for the sigmoid s."""
+    for k, (a, e) in enumerate(term.scalars):
+        for j, (b, p) in enumerate(term.scalars):
+            sign = _exp_meets_sigmoid(a, e, b, p)
+            if sign:
+                rest = [x for i, x in enumerate(term.scalars) if i not in (k, j)]
+                low = [(a, e - 1)] if e != 1 else []
+                fewer = [(b, p - 1)] if p != 1 else []
+                first = [(a, e)] if sign > 0 else low
+                return [Term(term.number, (*rest, *first, *fewer), term.factors),
+                        Term(-term.number, (*rest, *low, (b, p)), term.factors)]  # fmt: skip
+    for f in term.factors:
+        for g in term.factors:
+            sign = _exp_meets_sigmoid(f.atom, f.power, g.atom, g.power) if f.labels == g.labels else 0
+            if sign:
+                others = [x for x in term.factors if x is not f and x is not g]
+                reduced = Factor(f.atom, f.labels, f.power - 1)
+                less = Factor(g.atom, g.labels, g.power - 1)
+                return [Term(term.number, term.scalars, (*others, f if sign > 0 else reduced, less)),
+                        Term(-term.number, term.scalars, (*others, reduced, g))]  # fmt: skip
     return None
+
+
+def _exp_meets_sigmoid(a: Node, e: Number, b: Node, p: Number) -> int:
+    """Give 1 for exp(u) and s(u), -1 for exp(-u) and s(u), else 0."""
+    if a.op != "exp" or b.op != "sigmoid" or not all(isinstance(x, Fraction) and x.denominator == 1 and x >= 1
+                                                     for x in (e, p)):  # fmt: skip
+        return 0
+    if a.inputs[0] is b.inputs[0]:
+        return 1
+    return -1 if _of(a.inputs[0]).key == _negative(_of(b.inputs[0])).key else 0
 
 
 def _joined_terms(s: Term, t: Term) -> Term:

@@ -139,6 +139,7 @@ def chain(parts: Sequence[Formula]) -> Formula:
             flat.append(f)
     if not flat:
         return number(ONE_NUMBER)
+    flat = [f for f in flat if f.scalar] + [f for f in flat if not f.scalar]
     flat = [x for _, run in itertools.groupby(flat) for x in _run(list(run))]
     return flat[0] if len(flat) == 1 else Formula("chain", tuple(flat), None, all(f.scalar for f in flat),
                                                   all(f.scalar for f in flat))  # fmt: skip
@@ -159,7 +160,7 @@ def dot(parts: Sequence[Formula]) -> Formula:
 
 def scaled(scalars: Sequence[Formula], body: Formula) -> Formula:
     """Put scalar factors in front of a formula; a product among them keeps its parentheses."""
-    scalars = [s for s in scalars if not is_number(s, 1)]
+    scalars = [x for s in scalars if not is_number(s, 1) for x in _scalar_factors(s)]
     if not scalars:
         return body
     if is_number(body, 1):
@@ -172,6 +173,11 @@ def scaled(scalars: Sequence[Formula], body: Formula) -> Formula:
         return over(scalars[0], body.parts[1])
     parts = body.parts if body.kind == "chain" and (is_number(scalars[-1]) or not body.scalar) else (body,)
     return Formula("chain", (*scalars, *parts), None, body.symmetric, body.scalar)
+
+
+def _scalar_factors(f: Formula) -> tuple[Formula, ...]:
+    """Open a product of scalars, but not a row times a column."""
+    return f.parts if f.kind == "chain" and all(x.scalar for x in f.parts) else (f,)
 
 
 def over(numerator: Formula, denominator: Formula) -> Formula:
