@@ -21,7 +21,7 @@ from thalweg.expr.differentiate import slope, substitute
 from thalweg.expr.node import Node, constant, is_constant, symbol
 from thalweg.expr.search import KINK_WIDTH, RADIUS, Ranges, far_range, line_ranges
 from thalweg.expr.shapes import spread
-from thalweg.expr.simplify import simplify
+from thalweg.expr.simplify import simplify, with_switches_at_zero
 from thalweg.expr.walk import dependents, topological
 
 Range = tuple[float, float]
@@ -90,7 +90,7 @@ def _bound(loss: Node, z: Node, y: Node, domain: str) -> DerivativeBounds:
         declared = symbol(y.name, y.shape, domain)
         (loss,) = substitute([loss], {y: declared})
         y = declared
-    value = simplify(loss)
+    value = with_switches_at_zero(loss)
     if z not in set(topological([value])):
         return DerivativeBounds((0.0, 0.0), (0.0, 0.0), True, "the loss does not change with the prediction")
     try:
@@ -132,7 +132,7 @@ def _scalar(value: Node, z: Node, y: Node, domain: str) -> DerivativeBounds:
         sides = []
         for target in (-1.0, 1.0):
             (fixed,) = substitute([value], {y: spread(constant(target), y.shape)})
-            sides.append(_on_line(simplify(fixed), z, ""))
+            sides.append(_on_line(with_switches_at_zero(fixed), z, ""))
         convex = None if any(s.convex is None for s in sides) else all(s.convex for s in sides)
         if any(s.convex is False for s in sides):
             convex = False
@@ -177,9 +177,9 @@ def bottleneck(value: Node, z: Node, y: Node) -> tuple[Node, float] | None:
 
 
 def _on_line(value: Node, u: Node, through: str) -> DerivativeBounds:
-    first = simplify(slope(value, u))
-    second = simplify(slope(first, u))
-    third = simplify(slope(second, u))
+    first = with_switches_at_zero(slope(value, u))
+    second = with_switches_at_zero(slope(first, u))
+    third = with_switches_at_zero(slope(second, u))
     verdict = curvature(value, u)
     monotone = verdict != "unknown"
     quantities = [(second, third)] if monotone else [(second, third), (first, second)]
@@ -239,8 +239,8 @@ def jumps(value: Node, first: Node, u: Node, found: Ranges) -> tuple[list[float]
 
 def _in_plane(value: Node, z: Node, y: Node, domain: str) -> DerivativeBounds:
     """Bound over boxes in (z, y); a derivative that does not see y is bounded on the line of z."""
-    first = simplify(slope(value, z))
-    second = simplify(slope(first, z))
+    first = with_switches_at_zero(slope(value, z))
+    second = with_switches_at_zero(slope(first, z))
     switching = any(x.op in intervals.SWITCHES for x in topological([value, first, second]))
     how = "interval enclosure over boxes in prediction and target"
     slopes = plane_range(first, z, y, domain)
@@ -251,7 +251,7 @@ def _in_plane(value: Node, z: Node, y: Node, domain: str) -> DerivativeBounds:
     if y in set(topological([second])):
         bends = plane_range(second, z, y, domain)
         return DerivativeBounds(slopes, bends, True if bends[0] >= 0 else None, how)
-    found = line_ranges([(second, simplify(slope(second, z)))], z)
+    found = line_ranges([(second, with_switches_at_zero(slope(second, z)))], z)
     bends = found.bounds[0]
     refuted = found.attained[0][0] < 0
     how = "interval branch and bound in the prediction (the second derivative does not depend on the target)"

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.expr import batching, namespace, numeric
-from thalweg.expr.node import Node, build, is_constant
+from thalweg.expr.node import Node, build, constant, is_constant
 from thalweg.expr.rows import NUMBERS, Op
 from thalweg.expr.shapes import broadcast, spread, unbroadcast
 
@@ -30,10 +30,31 @@ def push(cotangent: Node, function: Callable[[Node], Node]) -> Node:
     if cotangent.op == "where":
         condition, a, b = cotangent.inputs
         if is_constant(b, 0):
-            return build("where", condition, function(a), 0.0)
+            return choose(condition, function(a), 0.0)
         if is_constant(a, 0):
-            return build("where", condition, 0.0, function(b))
+            return choose(condition, 0.0, function(b))
     return function(cotangent)
+
+
+def choose(condition: Any, a: Any, b: Any) -> Node:
+    """Build a `where` with a zero branch in the one form that `push` looks for.
+
+    It stays a `where` if it is made of constants alone, or which entries are not taken would be forgotten; and one
+    within another becomes one with both conditions.
+    """
+    zero = 2 if is_constant(constant(b), 0) else 1
+    live = constant(a if zero == 2 else b)
+    if live.op == "where" and any(is_constant(x, 0) for x in live.inputs[1:]):
+        inner = live.inputs[0]
+        outer = condition if zero == 2 else build("logical_not", condition)
+        if is_constant(live.inputs[2], 0):
+            return choose(build("logical_and", outer, inner), live.inputs[1], 0.0)
+        return choose(build("logical_and", outer, build("logical_not", inner)), live.inputs[2], 0.0)
+    branches = (live, constant(0.0)) if zero == 2 else (constant(0.0), live)
+    node = build("where", condition, *branches)
+    if node.op == "constant":
+        return Node("where", (constant(condition), *branches), (), node.shape, node.kind, node.value)
+    return node
 
 
 def accumulate(a: Node | None, b: Node | None) -> Node | None:
@@ -90,10 +111,11 @@ def _pow_jvp(node: Node, tangents: Tangents) -> Node | None:
     left = right = None
     if tx is not None and not is_constant(p, 0):
         slope = build("mul", p, build("pow", x, build("sub", p, 1)))
+        if not is_constant(p):  # p * x**(p - 1) is 0 * inf where both are 0, and the derivative by x of 1 is 0
+            slope = build("where", build("logical_and", build("eq", x, 0.0), build("eq", p, 0.0)), 0.0, slope)
         left = spread(tx, node.shape) if is_constant(p, 1) else build("mul", tx, slope)
     if tp is not None:
-        log = build("where", build("gt", x, 0), build("log", x), 0.0)
-        right = build("mul", tp, build("mul", node, log))
+        right = build("mul", tp, build("where", build("gt", x, 0), build("mul", node, build("log", x)), 0.0))
     return accumulate(left, right)
 
 
@@ -122,7 +144,7 @@ def _where_jvp(node: Node, tangents: Tangents) -> Node | None:
 def _where_transpose(cotangent: Node, node: Node, index: int) -> Node:
     condition = node.inputs[0]
     branches: tuple[Any, Any] = (cotangent, 0.0) if index == 1 else (0.0, cotangent)
-    return unbroadcast(build("where", condition, *branches), node.inputs[index].shape)
+    return unbroadcast(choose(condition, *branches), node.inputs[index].shape)
 
 
 def _mul_transpose(cotangent: Node, node: Node, index: int) -> Node:
@@ -151,8 +173,10 @@ def _pow_vjp(g: Any, i: int, y: Any, x: Any, p: Any) -> Any:
             p = p.value
         if p.__class__ in NUMBERS:
             return g * (0.0, 1.0, 2.0 * x)[int(p)] if p in (0, 1, 2) else g * (p * x ** (p - 1))  # type: ignore[operator]
-        return g * namespace.where(namespace.equal(p, 0), 0.0, p * x ** (p - 1))
-    return g * (y * namespace.where(namespace.greater(x, 0), namespace.log(x), 0.0))
+        # Not for every p = 0: the derivative by x, 0 there, still changes with p.
+        both = namespace.logical_and(namespace.equal(x, 0), namespace.equal(p, 0))
+        return g * namespace.where(both, 0.0, p * x ** (p - 1))
+    return g * namespace.where(namespace.greater(x, 0), y * namespace.log(x), 0.0)
 
 
 def _extremum_vjp(wins: Callable[[Any, Any], Any]) -> Callable[..., Any]:

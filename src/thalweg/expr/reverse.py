@@ -18,7 +18,7 @@ import numpy as np
 from thalweg.core.errors import UnsupportedError
 from thalweg.expr import numeric
 from thalweg.expr.node import Node, constant, is_filler, table
-from thalweg.expr.ops_elementwise import accumulate, push
+from thalweg.expr.ops_elementwise import accumulate, choose, push
 from thalweg.expr.ops_structural import pulled_subscripts
 from thalweg.expr.rows import Op, is_tensor, shape_of
 from thalweg.expr.shapes import split_subscripts, spread, unbroadcast
@@ -183,7 +183,10 @@ def pull_back_nodes(output: Node, cotangent: Node, sources: Sequence[Node]) -> l
 def _pull_one(row: Op, g: Node, i: int, node: Node) -> Any:
     rule = row.vjp
     assert rule is not None
-    if row.elementwise and node.op != "where":
+    if node.op == "where":
+        condition = node.inputs[0]
+        return None if i == 0 else choose(condition, g, 0.0) if i == 1 else choose(condition, 0.0, g)
+    if row.elementwise:
         # An untaken branch of `where` meets an exact zero, see `push`.
         return push(g, lambda h: constant(rule(h, i, node, *node.inputs, *node.params)))
     return rule(g, i, node, *node.inputs, *node.params)

@@ -1,8 +1,8 @@
 """Rewrite rules of the elementwise operations.
 
-A rule may assume finite arguments (0 * x is 0) for which the expression is defined: exp(log(x)) is x, which for x < 0
-has a value where the other has none. Differences and products are put in one canonical order, so that z - y and
--(y - z) are one node with a sign.
+A rule may assume finite arguments: 0 * x, 0 / x and x - x are 0. It never gives a value where the expression has
+none: log(exp(x)) is x, but exp(log(x)) stays as it is, for at x < 0 it is nan, and 1 / (1 / x) has no derivative at 0.
+Differences and products are put in one canonical order, so that z - y and -(y - z) are one node with a sign.
 """
 
 from __future__ import annotations
@@ -154,8 +154,6 @@ def _div(node: Node) -> Node | None:
         return make("mul", constant(a.inputs[0].value / b.value), a.inputs[1])
     if a is b and positive(a):
         return shaped(constant(1.0), node)
-    if is_constant(a, 1) and b.op == "div" and is_constant(b.inputs[0], 1):
-        return shaped(b.inputs[1], node)
     if b.op == "add" and is_constant(b.inputs[0], 1) and b.inputs[1].op == "exp":
         exponent = b.inputs[1].inputs[0]
         if is_constant(a, 1):
@@ -183,8 +181,10 @@ def _pow(node: Node) -> Node | None:
     inner = _power(x)
     if inner is not None:
         base, q = inner
-        # (x^q)^p is x^(qp) for x >= 0, and for whole powers; |x|^p where q is even and hides the sign.
-        if nonnegative(base) or float(p.value).is_integer() and float(q).is_integer():
+        # (x^q)^p is x^(qp) for x >= 0, and for whole powers; |x|^p where q is even and hides the sign. Two negative
+        # powers would make one that is finite at 0, where the first is not.
+        whole = float(p.value).is_integer() and float(q).is_integer()
+        if (nonnegative(base) or whole) and not (q < 0 and p.value < 0):
             return make("pow", base, q * p.value)
     if x.op == "exp":
         return make("exp", make("mul", p, x.inputs[0]))
@@ -324,18 +324,9 @@ def _where(node: Node) -> Node | None:
     return None
 
 
-def _compare(node: Node) -> Node | None:
-    """Compare a difference with 0, which is exact for finite numbers: what switches at z = y is then seen in z - y."""
-    a, b = node.inputs
-    if a.kind == "f" and b.kind == "f" and not is_constant(a) and not is_constant(b):
-        return make(node.op, make("sub", a, b), 0.0)
-    return None
-
-
 RULES: dict[str, Rule] = {
     "add": _add, "sub": _sub, "neg": _neg, "mul": _mul, "div": _div, "pow": _pow, "square": _square, "log": _log,
-    "log1p": _inverse("expm1", _log1p), "exp": _inverse("log"), "expm1": _inverse("log1p"), "logaddexp": _logaddexp,
+    "log1p": _inverse("expm1", _log1p), "logaddexp": _logaddexp,
     "sqrt": _sqrt, "abs": _abs, "relu": _relu, "maximum": _extremum, "minimum": _extremum, "where": _where,
-    "gt": _compare, "ge": _compare, "lt": _compare, "le": _compare, "eq": _compare, "ne": _compare,
     "logical_not": _inverse("logical_not"), "identity": lambda node: node.inputs[0],
 }  # fmt: skip

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from thalweg.expr import rules_elementwise, rules_linalg, rules_structural
-from thalweg.expr.node import Node
+from thalweg.expr.node import Node, constant, is_constant
 from thalweg.expr.rewriting import Rule, make
 from thalweg.expr.rewriting import nonnegative as nonnegative
 from thalweg.expr.walk import topological
@@ -41,9 +41,30 @@ def _simplified_once(outputs: Sequence[Node]) -> list[Node]:
         known[node] = (
             make(node.op, *[known[x] for x in node.inputs], params=node.params)
             if node.inputs and node.value is None
+            else constant(node.value)
+            if node.inputs and all(x.op == "constant" for x in node.inputs)
             else node
         )
     return [known[node] for node in outputs]
+
+
+def with_switches_at_zero(node: Node) -> Node:
+    """Simplify, and write every comparison of two expressions as one of their difference with 0.
+
+    What switches at z = y is then seen in z - y. The two are equal for finite numbers alone (inf <= inf holds, and
+    inf - inf is nan), so this is for bounds, and never for code that meets data.
+    """
+    node = simplify(node)
+    known: dict[Node, Node] = {}
+    for x in topological([node]):
+        inputs = [known[i] for i in x.inputs]
+        if x.op in _COMPARISONS and all(i.kind == "f" and not is_constant(i) for i in inputs):
+            inputs = [make("sub", *inputs), constant(0.0)]
+        known[x] = make(x.op, *inputs, params=x.params) if inputs and x.value is None else x
+    return simplify(known[node])
+
+
+_COMPARISONS = frozenset(["gt", "ge", "lt", "le", "eq", "ne"])
 
 
 def _einsum(node: Node) -> Node | None:

@@ -195,10 +195,12 @@ class Writer:
         if weak and self.dialect.name == "torch":
             arguments = self._strengthened(node, arguments)
         numbers = bool(node.inputs) and all(x in self.numbers for x in node.inputs)
-        if node.op == "broadcast_to" and (numbers if self.dialect.name == "torch" else _is_filler(node)):
+        torch = self.dialect.name == "torch"
+        if node.op == "broadcast_to" and (numbers if torch else _is_filler(node)):
             strong = node.kind == "f"
             kind = {"i": self.dialect.whole, "b": self.dialect.truth}.get(node.kind, "dtype")
-            text = self._full(node.shape, arguments[0], kind if self.dialect.name == "torch" else "dtype")
+            # Elsewhere whole numbers take the precision of what they meet; truth values are no numbers.
+            text = self._full(node.shape, arguments[0], kind if torch or node.kind == "b" else "dtype")
         elif numbers and self.dialect.name == "torch":  # torch's functions take no plain numbers
             self.numbers.add(node)
             text = f"numeric_torch.of_numbers({', '.join([repr(node.op), *arguments, *self._params(node)])})"

@@ -1,0 +1,172 @@
+"""Where a domain ends, precisions meet, or a slope is infinite beside a branch not taken: every way agrees."""
+
+import functools
+
+import numpy as np
+import pytest
+import torch
+
+import thalweg as tw
+from tests.tolerances import arithmetic
+
+WAYS = {"eager": lambda f: f, "compiled": functools.partial(tw.compile, fuse=False)}  # fusing takes seconds
+ways = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda q: np.exp(np.log(q)),
+        lambda q: np.expm1(np.log1p(q)),
+        lambda q: np.sqrt(q) ** 2,
+        lambda q: (q**0.5) ** 4,
+        lambda q: np.log(q**0.5),
+    ],
+)
+def test_the_simplifier_gives_no_value_where_the_function_has_none(function):
+    x = np.array([-3.0, -1.5, 2.0])
+    with np.errstate(all="ignore"):
+        expected = function(x)
+        assert np.isnan(expected[:2]).all()
+        np.testing.assert_allclose(tw.compile(function, fuse=False)(x), expected, rtol=arithmetic(operations=4))
+
+
+@ways
+def test_a_reciprocal_of_a_reciprocal_has_no_derivative_at_0(way):
+    slopes = way(tw.elementwise_grad(lambda q: 1 / (1 / q)))(np.array([0.0, 2.0]))
+    assert np.isnan(slopes[0])
+    np.testing.assert_allclose(slopes[1], 1.0, rtol=arithmetic(operations=4))
+
+
+def test_a_singular_matrix_has_no_inverse_twice_over():
+    with pytest.raises(tw.InputError, match="Singular"):
+        tw.compile(lambda a: np.linalg.inv(np.linalg.inv(a)))(np.ones((2, 2)))
+
+
+COMPARISONS = [np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal]
+
+
+@pytest.mark.parametrize("compare", COMPARISONS)
+def test_comparisons_of_infinite_and_missing_data_are_numpys(compare):
+    a, b = [x.ravel() for x in np.meshgrid(*[[np.inf, -np.inf, np.nan, 1.0, 1e-45]] * 2)]
+    compiled = tw.compile(lambda a, b: compare(a, b))(a, b)
+    assert compiled.dtype == bool
+    np.testing.assert_array_equal(compiled, compare(a, b))
+    itself = tw.compile(lambda a: compare(a, a))(a)
+    assert itself.dtype == bool
+    np.testing.assert_array_equal(itself, compare(a, a))
+    np.testing.assert_array_equal(tw.compile(lambda a: ~compare(a, a))(a), ~compare(a, a))
+
+
+def test_truth_values_that_are_known_beforehand_stay_truth_values():
+    x = np.array([1.0, 2.0])
+    assert tw.compile(lambda q: (q - q) <= 0.0)(x).dtype == bool
+    assert tw.compile(lambda q: ~((0.0 * q) > 1.0))(x).dtype == bool
+
+
+POWERS = [
+    # x, p, the derivative by x, and by p: where p = 0 the first is 0, where x <= 0 the second
+    (0.0, 0.0, 0.0, 0.0), (-2.0, 0.0, 0.0, 0.0), (2.0, 0.0, 0.0, np.log(2.0)), (0.0, 1.0, 1.0, 0.0),
+    (0.0, 2.0, 0.0, 0.0), (-3.0, 2.0, -6.0, 0.0), (0.0, 0.5, np.inf, 0.0), (3.0, 2.0, 6.0, 9.0 * np.log(3.0)),
+]  # fmt: skip
+
+
+@ways
+@pytest.mark.parametrize("of", ["numpy", "torch"])
+def test_powers_have_the_documented_derivatives_where_they_have_no_other(way, of):
+    x, p, by_x, by_p = np.array(POWERS).T
+    if of == "torch":
+        x, p = torch.tensor(x), torch.tensor(p)
+    found = way(tw.grad(lambda x, p: (x**p).sum(), argnums=(0, 1)))(x, p)
+    np.testing.assert_allclose(np.asarray(found[0]), by_x, rtol=arithmetic(operations=4))
+    np.testing.assert_allclose(np.asarray(found[1]), by_p, rtol=arithmetic(operations=4))
+    ones = (np.ones_like if of == "numpy" else torch.ones_like)(x)
+    for function, at, expected in ((lambda x: x**p, x, by_x), (lambda p: x**p, p, by_p)):
+        pushed = way(lambda at, one, function=function: tw.jvp(function, (at,), (one,))[1])(at, ones)
+        np.testing.assert_allclose(np.asarray(pushed), expected, rtol=arithmetic(operations=4))
+
+
+@ways
+def test_numbers_to_the_power_of_numbers_follow_the_same_rule(way):
+    for x, p, by_x, by_p in POWERS:
+        np.testing.assert_allclose(
+            way(tw.grad(lambda x, p: x**p, argnums=(0, 1)))(x, p), (by_x, by_p), rtol=arithmetic(operations=4)
+        )
+
+
+@ways
+def test_second_derivatives_of_powers(way):
+    hessian = way(tw.hessian(lambda a: a[0] ** a[1]))
+    # d/dp of p x**(p - 1) at p = 0 is 1 / x: the zero of the first derivative there is no constant
+    np.testing.assert_allclose(hessian(np.array([2.0, 0.0])), [[0, 0.5], [0.5, np.log(2.0) ** 2]], rtol=1e-15)
+    np.testing.assert_array_equal(hessian(np.array([0.0, 0.0])), np.zeros((2, 2)))
+    np.testing.assert_array_equal(hessian(np.array([0.0, 0.5]))[1], [0, 0])
+
+
+BESIDE = {
+    "minimum": (
+        lambda q: np.minimum(1 / q, 10.0),
+        lambda q: torch.minimum(1 / q, torch.tensor(10.0, dtype=torch.float64)),
+    ),
+    "maximum": (lambda q: np.maximum(np.log(q), -5.0), lambda q: torch.clamp(torch.log(q), min=-5.0)),
+    "clip": (lambda q: np.clip(1 / q, 0, 10.0), lambda q: torch.clamp(1 / q, 0, 10.0)),
+    "clip log": (lambda q: np.clip(np.log(q), -5, 5), lambda q: torch.clamp(torch.log(q), -5, 5)),
+    "nan_to_num": (lambda q: np.nan_to_num(1 / q), None),
+    "nan_to_num of log": (lambda q: np.nan_to_num(np.log(q)), None),
+    "relu": (lambda q: np.maximum(np.log(q) + 9, 0), lambda q: torch.relu(torch.log(q) + 9)),
+    "where": (lambda q: np.where(q > 0, q * np.log(q), 0.0), None),
+    "sqrt": (lambda q: np.minimum(np.maximum(1 / q**1.5, 0.1), 7.0), None),
+}
+SLOPES = {  # first, second and third derivative at 2; all of them are 0 at 0
+    "minimum": (-1 / 4, 1 / 4, -3 / 8), "clip": (-1 / 4, 1 / 4, -3 / 8), "nan_to_num": (-1 / 4, 1 / 4, -3 / 8),
+    "maximum": (1 / 2, -1 / 4, 1 / 4), "clip log": (1 / 2, -1 / 4, 1 / 4), "relu": (1 / 2, -1 / 4, 1 / 4),
+    "nan_to_num of log": (1 / 2, -1 / 4, 1 / 4), "where": (np.log(2.0) + 1, 1 / 2, -1 / 4),
+    "sqrt": (-1.5 * 2**-2.5, 3.75 * 2**-3.5, -13.125 * 2**-4.5),
+}  # fmt: skip
+
+
+@ways
+@pytest.mark.parametrize("name", BESIDE)
+def test_an_infinite_slope_on_the_side_not_taken_adds_0_to_any_order(way, name):
+    by_numpy, by_torch = BESIDE[name]
+    for function, at in ((by_numpy, np.array([0.0, 2.0])), (by_torch, torch.tensor([0.0, 2.0], dtype=torch.float64))):
+        for slope in SLOPES[name] if function is not None else ():
+            function = tw.elementwise_grad(function)
+            found = way(function)(at)
+            np.testing.assert_allclose(np.asarray(found), [0, slope], rtol=arithmetic(operations=16))
+    total = lambda q: by_numpy(q).sum()  # noqa: E731
+    x, second = np.array([0.0, 2.0]), SLOPES[name][1]
+    np.testing.assert_allclose(way(tw.hessian(total))(x), np.diag([0, second]), rtol=arithmetic(operations=16))
+    np.testing.assert_allclose(way(tw.hvp(total))(x, x), [0, 2 * second], rtol=arithmetic(operations=16))
+
+
+def test_what_is_fused_agrees():
+    for name in ("clip log", "nan_to_num"):
+        function = tw.elementwise_grad(tw.elementwise_grad(BESIDE[name][0]))
+        np.testing.assert_allclose(tw.compile(function)(np.array([0.0, 2.0])), [0, SLOPES[name][1]], rtol=1e-15)
+
+
+@ways
+def test_conditions_that_are_data_hide_their_branch_in_second_derivatives_too(way):
+    x, d = np.array([1.0, 2.0, 3.0]), np.array([1.0, 0.0, 1.0])
+    expected = np.diag([6.0, 0.0, 18.0])
+    np.testing.assert_array_equal(way(tw.hessian(lambda q, d: np.sum(np.where(d > 0, q**3 / d, 0.0))))(x, d), expected)
+    np.testing.assert_array_equal(way(tw.hessian(lambda q: np.sum(np.where(d > 0, q**3 / d, 0.0))))(x), expected)
+    steep = lambda q: np.sum(np.where(d > 0, (q - 2) ** 1.5, 0.0))  # noqa: E731
+    at = np.array([3.0, 2.0, 6.0])
+    np.testing.assert_allclose(way(tw.hessian(steep))(at), np.diag([0.75, 0, 0.375]), rtol=arithmetic(operations=8))
+    np.testing.assert_array_equal(way(tw.grad(lambda q: np.sum(np.clip(q / d, 0, 10.0))))(x), [1, 0, 1])
+    for taken, slope in ((True, 12.0), (False, 0.0)):
+        twice = way(tw.grad(tw.grad(lambda q, taken=taken: np.where(taken, q**3 / float(taken or np.inf), 0.0))))
+        assert twice(2.0) == slope
+
+
+def test_nested_rectifiers_need_no_recursion():
+    def deep(x):
+        for _ in range(3000):
+            x = np.maximum(x, 0.0) * 1.0
+        return x.sum()
+
+    x = np.array([-1.0, 2.0])
+    np.testing.assert_array_equal(tw.hvp(deep)(x, x), [0, 0])
+    np.testing.assert_array_equal(tw.grad(lambda x: (tw.grad(deep)(x) * x).sum())(x), [0, 1])
