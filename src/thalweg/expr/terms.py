@@ -346,6 +346,9 @@ def _branched(node: Node) -> Terms | None:
         terms = _of(a).terms
         if all(atoms & ({f.atom for f in t.factors} | {x for x, _ in t.scalars}) for t in terms):
             return collected(node.shape, _aligned(_of(a), node.shape))  # the formula holds where the logarithm does
+    both = condition.inputs if condition.op == "logical_and" else ()
+    if is_constant(a, 0) and both and all(c.op == "eq" and is_constant(c.inputs[1], 0) for c in both):
+        return collected(node.shape, _aligned(_of(b), node.shape))  # 0^0, a point where x^p has a slope by agreement
     if node.shape and condition.shape != node.shape and condition.shape:
         return None
     if condition.op in ("gt", "lt"):
