@@ -161,6 +161,17 @@ def test_latex_and_pretty_and_record():
     assert "central differences" in str(D.checked)
 
 
+def test_steps_of_a_hessian_end_with_the_second_differential():
+    D = derive("x'*A*x", "x", order=2, steps=True)
+    assert str(D.steps[-1]).startswith("d2f = <")
+    assert D.differential == f"{D.steps[-1].left} = {D.steps[-1].right}"
+    assert derive("x'*A*x", "x").steps == ()
+
+
+def test_the_differential_of_a_kronecker_product():
+    assert derive("kron(A,X)", "X").differential == "df = kron(A,dX)"
+
+
 def test_expressions_instead_of_text():
     x, A = ex.symbol("x", ("n",)), ex.symbol("A", ("n", "n"))
     assert derive(x @ A @ x, x, A="symmetric").text == "2*A*x"
