@@ -5,9 +5,9 @@ import functools
 import numpy as np
 import pytest
 import torch
+from tests.tolerances import arithmetic
 
 import thalweg as tw
-from tests.tolerances import arithmetic
 
 WAYS = {"eager": lambda f: f, "compiled": functools.partial(tw.compile, fuse=False)}  # fusing takes seconds
 ways = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
@@ -170,3 +170,70 @@ def test_nested_rectifiers_need_no_recursion():
     x = np.array([-1.0, 2.0])
     np.testing.assert_array_equal(tw.hvp(deep)(x, x), [0, 0])
     np.testing.assert_array_equal(tw.grad(lambda x: (tw.grad(deep)(x) * x).sum())(x), [0, 1])
+
+
+SINGLE, DOUBLE = np.array([1.0, 2.0, 3.0], np.float32), np.array([0.5, 1.5, -1.0])
+ROWS = np.arange(12.0).reshape(4, 3)
+
+
+def model(w, X):
+    return np.sum(np.tanh(X @ w) ** 2)
+
+
+MIXED = {
+    "product": (tw.grad(lambda a, b: np.sum(a * b), argnums=(0, 1)), (SINGLE, DOUBLE), "float32 float64"),
+    "reversed": (tw.grad(lambda a, b: np.sum(a * b), argnums=(1, 0)), (SINGLE, DOUBLE), "float64 float32"),
+    "model": (tw.grad(model), (SINGLE, ROWS), "float32"),
+    "both": (tw.grad(model, argnums=(0, 1)), (SINGLE, ROWS), "float32 float64"),
+    "single data": (tw.grad(model), (DOUBLE, ROWS.astype(np.float32)), "float64"),
+    "held data": (tw.grad(lambda w: model(w, ROWS)), (SINGLE,), "float32"),
+    "no path": (tw.grad(lambda a, b: np.sum(b), argnums=(0, 1)), (SINGLE, DOUBLE), "float32 float64"),
+    "sum": (tw.grad(lambda a, b: np.sum(a) + np.sum(b), argnums=(0, 1)), (SINGLE, DOUBLE), "float32 float64"),
+    "entries": (tw.elementwise_grad(lambda a, b: a * a * b), (SINGLE, DOUBLE), "float32"),
+    "hessian": (tw.hessian(model), (SINGLE, ROWS), "float32"),
+    "jacobian": (tw.jacobian(lambda w, X: (X @ w) ** 2), (SINGLE, ROWS), "float32"),
+    "reverse": (tw.jacobian(lambda w, X: (X @ w) ** 2, mode="reverse"), (SINGLE, ROWS), "float32"),
+    "held in jacobian": (tw.jacobian(lambda w: (ROWS @ w) ** 2), (SINGLE,), "float32"),
+    "of a matrix": (tw.hessian(lambda V, X: np.sum((X @ V) ** 2)), (np.ones((3, 2), np.float32), ROWS), "float32"),
+    "product of hessian": (tw.hvp(model), (SINGLE, ROWS, SINGLE), "float32"),
+    "number": (tw.grad(lambda s, q: np.sum(s * q)), (np.float32(0.5), DOUBLE), "float32"),
+    "twice": (tw.grad(lambda w, X: np.sum(tw.grad(model)(w, X) ** 2)), (SINGLE, ROWS), "float32"),
+    "single alone": (tw.hessian(model), (SINGLE, ROWS.astype(np.float32)), "float32"),
+}
+
+
+@ways
+@pytest.mark.parametrize("name", MIXED)
+def test_a_derivative_has_the_precision_of_its_argument(way, name):
+    transformed, arguments, expected = MIXED[name]
+    found = way(transformed)(*arguments)
+    found = found if isinstance(found, tuple) else (found,)
+    assert [str(g.dtype) for g in found] == expected.split()
+    wide = transformed(*[np.asarray(a, float) for a in arguments])
+    for g, reference in zip(found, wide if isinstance(wide, tuple) else (wide,), strict=True):
+        size = max(1.0, np.abs(reference).max())
+        np.testing.assert_allclose(g, reference, atol=arithmetic(np.float32, operations=16) * size)
+
+
+@ways
+def test_a_derivative_has_the_precision_of_its_tensor(way):
+    a, b = torch.tensor(SINGLE), torch.tensor(DOUBLE)
+    found = way(tw.grad(lambda a, b: (a * b).sum(), argnums=(0, 1)))(a, b)
+    assert [g.dtype for g in found] == [torch.float32, torch.float64]
+    held = way(tw.hessian(lambda w: ((torch.tensor(ROWS) * w) ** 2).sum()))(a)
+    assert held.dtype == torch.float32
+
+
+@ways
+def test_a_number_of_pythons_has_a_derivative_in_double_precision(way):
+    slope = way(tw.grad(lambda s, q: np.sum(s * q)))(0.5, SINGLE)
+    assert np.asarray(slope).dtype == np.float64
+    assert slope == 6.0
+
+
+def test_one_precision_is_never_cast():
+    for data in (SINGLE, DOUBLE):
+        for transform in (tw.grad, tw.hessian):
+            compiled = tw.compile(transform(model), fuse=False)
+            compiled(data, ROWS.astype(data.dtype))
+            assert "cast" not in compiled.source()

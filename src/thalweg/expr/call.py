@@ -20,11 +20,12 @@ from thalweg.core.errors import InputError
 from thalweg.expr.differentiate import tangents_of
 from thalweg.expr.differentiate import vjp as lazy_vjp
 from thalweg.expr.guard import Guarded, hold
-from thalweg.expr.node import Node, build, constant, is_filler, variable
+from thalweg.expr.node import Node, build, constant, is_filler, tracing, variable
 from thalweg.expr.reverse import pull_back, pull_back_nodes
 from thalweg.expr.rows import is_tensor, kind_of, plain_array, shape_of
 from thalweg.expr.shapes import show, spread
 from thalweg.expr.trace import evaluate, refuse_writing
+from thalweg.expr.walk import topological
 
 Argnums = int | Sequence[int]
 
@@ -181,6 +182,8 @@ class Call:
         else:
             pulled = list(pull_back_nodes(self.output, constant(cotangent), self.leaves))
         results = [zeros(leaf, plain) if g is None else g for leaf, g in zip(self.leaves, pulled, strict=True)]
+        if tracing.dtypes is not None and not plain:
+            results = [in_traced_precision(g, leaf) for g, leaf in zip(results, self.leaves, strict=True)]
         return results[0] if self.single else tuple(results)
 
     def _seed(self, cotangent: Any) -> Any:
@@ -335,6 +338,40 @@ def _in_precision(g: Any, value: Any) -> Any:
     if g.__class__ is float:
         return filled_like(value, g)
     return g if g.dtype == value.dtype else g.to(value.dtype) if is_tensor(g) else g.astype(value.dtype)
+
+
+def in_traced_precision(g: Node, leaf: Node) -> Node:
+    """While a function is compiled, give a derivative its argument's precision, as it has when it is evaluated at once.
+
+    A lazy node has no precision of its own: what the graph would compute in is found from the arguments' dtypes. Within
+    another transform nothing is done, for the result of the outermost alone is seen.
+    """
+    if tracing.dtypes is None or _state.depth or leaf.value is not None or g.kind != "f":
+        return g
+    from thalweg.expr.fuse import precisions
+
+    order = topological([g, leaf])
+    given = dict(tracing.dtypes)
+    for x in order:
+        if is_tensor(x.value):
+            given[x] = as_numpy_dtype(x.value.dtype)
+        elif is_filler(x) or x.op == "eye":  # numbers and truth values laid out over a shape
+            given[x] = None
+    known = precisions(order, given)
+    wanted = known[leaf] if known[leaf] is not None else np.dtype(float)
+    floats = {known[x] for x in (*given, *order) if x in known and not x.inputs and known[x] is not None}
+    plain = known[g] is None and not g.shape  # a number, which has no precision
+    if plain or known[g] == wanted or all(d.kind != "f" or d == wanted for d in floats):
+        return g
+    return build("cast", g, params=(8 * wanted.itemsize,))
+
+
+def as_numpy_dtype(dtype: Any) -> np.dtype[Any] | None:
+    """Give NumPy's dtype of an array's or tensor's; None for one that NumPy does not have (bfloat16)."""
+    try:
+        return np.dtype(str(dtype).removeprefix("torch."))
+    except TypeError:
+        return None
 
 
 def _lowered(aux: Any, leaves: Sequence[Node]) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.core.errors import InputError, UnsupportedError
+from thalweg.expr.call import as_numpy_dtype
 from thalweg.expr.contract import reorder
 from thalweg.expr.cost import Cost, cost
 from thalweg.expr.fuse import complete
@@ -159,12 +160,14 @@ class Compiled:
             called.append(x)
             inputs.append(x)
             dtypes.append(a.dtype if not isinstance(a, float) or isinstance(a, np.generic) else None)
-        before, tracing.tensors = tracing.tensors, any(is_tensor(a) for a in args)
+        before = tracing.tensors, tracing.dtypes
+        tracing.tensors = any(is_tensor(a) for a in args)
+        tracing.dtypes = {x: None if d is None else as_numpy_dtype(d) for x, d in zip(inputs, dtypes, strict=True)}
         try:
             with Guarded():
                 result = run_traced(self._function, tuple(called), {})
         finally:
-            tracing.tensors = before
+            tracing.tensors, tracing.dtypes = before
         outputs: list[Node] = []
         structure = _flatten(result, outputs, self._function)
         _check_held(outputs, inputs, self._function, any(is_tensor(a) for a in args))

@@ -356,6 +356,8 @@ def precisions(order: Sequence[Node], given: Mapping[Node, Any]) -> dict[Node, A
             known[node] = np.dtype(bool)
         elif node.kind == "i":
             known[node] = np.dtype(np.int64)
+        elif node.op == "cast":
+            known[node] = np.dtype(f"f{node.params[0] // 8}")
         else:
             strong = [d for d in [known[x] for x in node.inputs] if d is not None and d.kind == "f"]
             if strong:

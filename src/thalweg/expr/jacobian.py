@@ -11,7 +11,7 @@ import numpy as np
 from thalweg.core.errors import InputError, UnsupportedError
 from thalweg.expr import namespace
 from thalweg.expr.batch import batched, linear_part
-from thalweg.expr.call import Argnums, Call, materialized, named, own, quiet, zeros
+from thalweg.expr.call import Argnums, Call, in_traced_precision, materialized, named, own, quiet, zeros
 from thalweg.expr.dense_forms import dense_hessian
 from thalweg.expr.differentiate import tangents_of
 from thalweg.expr.differentiate import vjp as lazy_vjp
@@ -107,7 +107,7 @@ def hessian(function: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = 
         if argnums.__class__ is int and not has_aux:
             form = _by_structure(function, argnums, args, kwargs)
             if form is not None:
-                return form
+                return in_traced_precision(form, args[argnums])
         results = [row(*args, **kwargs) for row in rows]
         blocks = [r[0] for r in results] if has_aux else results
         answer = blocks[0] if isinstance(argnums, (int, np.integer)) else tuple(blocks)
@@ -142,10 +142,18 @@ def _blocks(call: Call, mode: str) -> list[Any]:
         if block is None:
             results.append(_no_path(call, leaf))
         elif call.raw:
-            results.append(own(materialized(block, [leaf])))
+            results.append(_in_precision(own(materialized(block, [leaf])), leaf.value))
         else:
             results.append(materialized(block, [leaf]) if leaf.value is not None and is_filler(block) else block)
-    return results
+    return results if call.raw else [in_traced_precision(r, leaf) for r, leaf in zip(results, leaves, strict=True)]
+
+
+def _in_precision(block: Any, value: Any) -> Any:
+    """Give derivatives their argument's precision, as gradients have it."""
+    dtype = getattr(value, "dtype", None)
+    if dtype is None or getattr(block, "dtype", dtype) == dtype:
+        return block
+    return block.to(dtype) if is_tensor(block) else block.astype(dtype)
 
 
 def _no_path(call: Call, leaf: Node) -> Any:

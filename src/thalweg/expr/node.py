@@ -452,9 +452,10 @@ _TORCH_MEANS_OTHERWISE = frozenset(["argsort", "clip", "nonzero", "repeat", "std
 
 
 class _Tracing(threading.local):
-    """Whether symbols stand for tensors in this thread."""
+    """What symbols stand for in this thread: tensors or not, and of which dtypes (None: they are not known)."""
 
     tensors: bool = False
+    dtypes: Mapping[Node, Any] | None = None
 
 
 tracing = _Tracing()
