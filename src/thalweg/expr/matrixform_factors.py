@@ -14,6 +14,7 @@ from math import gcd, lcm
 from typing import TYPE_CHECKING
 
 from thalweg.expr.matrixform_network import NoMatrixFormError
+from thalweg.expr.matrixform_slopes import Wrap, slopes, wrapped
 from thalweg.expr.matrixform_squares import parts_of
 from thalweg.expr.rows import Dimension, Shape
 from thalweg.expr.terms import Factor, Label, Number, Term, Terms, collected, is_sum, magnitude, ordered, relabelled
@@ -34,7 +35,6 @@ from thalweg.expr.typeset import (
 if TYPE_CHECKING:
     from thalweg.expr.matrixform import Writer
 
-Wrap = Callable[[Formula], Formula]
 _COMMON = 3
 _WIDTHS = ((4, 8), (8, 4), (16, 2))
 """Ways tried for sums of at most so many terms; for longer ones, one."""
@@ -71,7 +71,7 @@ def factored(terms: Terms, writer: Writer) -> list[Formula]:
             groups.setdefault(peel.key, []).append((i, peel))
     shared = [g for g in groups.values() if len({i for i, _ in g}) > 1]
     shared.sort(key=lambda g: (-len(g), -g[0][1].weight, repr(g[0][1].key)))
-    found += _slopes(terms, writer)
+    found += slopes(terms, writer)
     shared = [g for g in shared if g[0][1].key[0] != "scalar" or _worth(g)]
     whole = [g for g in shared if len({i for i, _ in g}) == len(terms.terms) and len({p.power for _, p in g}) == 1]
     if whole:
@@ -169,76 +169,6 @@ def _with_same_sign(left: Formula, right: Formula) -> Formula | None:
     return None
 
 
-_SLOPES = {"sigmoid": 1, "tanh": 2}
-"""Functions f with f' = f (1-f) and f' = 1 - f^2: sums with the factor 1 - f^power are divided by it."""
-
-
-def _slopes(terms: Terms, writer: Writer) -> list[Formula]:
-    """Take 1-s(u) for a sigmoid s, and 1-tanh(u)^2, out of scalars and columns."""
-    if len(terms.shape) > 1:
-        return []
-    atoms = {a.key: a for t in terms.terms for a, _ in t.scalars if a.op in _SLOPES} if not terms.shape else {
-        f.atom.key: f.atom for t in terms.terms for f in t.factors if f.atom.op in _SLOPES and f.labels == (0,)
-    }  # fmt: skip
-    found = []
-    for _, atom in sorted(atoms.items()):
-        quotient = _divided(terms, atom.key, _SLOPES[atom.op])
-        if quotient is None:
-            continue
-        base = writer.powered(writer.atom(atom), Fraction(_SLOPES[atom.op]), bool(terms.shape))
-        one = number(Fraction(1)) if not terms.shape else call("vector", number(Fraction(1)))
-        slope = total([(True, one), (False, base)])
-        rest = writer.write(quotient)
-
-        def wrap(f: Formula, slope: Formula = slope) -> Formula:
-            if not terms.shape:
-                return scaled([f, slope], number(Fraction(1))) if f.kind != "chain" else Formula(
-                    "chain", (*f.parts, slope), None, True, True)  # fmt: skip
-            return entries([f, slope])
-
-        found.append(_wrapped(wrap, rest))
-    return found
-
-
-def _divided(terms: Terms, key: str, step: int) -> Terms | None:
-    """Divide a polynomial in an atom by 1 minus its power `step`; None if that leaves a rest."""
-    by_rest: dict[object, tuple[Term, dict[int, Number]]] = {}
-    atom = None
-    for t in terms.terms:
-        e: Number = Fraction(0)
-        scalars, factors = t.scalars, t.factors
-        for a, p in t.scalars if not terms.shape else ():
-            if a.key == key:
-                atom, e = a, p
-                scalars = tuple([x for x in scalars if x[0] is not a])
-        for f in t.factors if terms.shape else ():
-            if f.atom.key == key and f.labels == (0,):
-                atom, e = f.atom, f.power
-                factors = tuple([g for g in factors if g is not f])
-        if not isinstance(e, Fraction) or e.denominator != 1 or e < 0:
-            return None
-        rest = collected(terms.shape, [Term(Fraction(1), scalars, factors)])
-        held = by_rest.setdefault(rest.key, (rest.terms[0], {}))
-        held[1][int(e)] = t.number
-    made = []
-    for rest_term, powers in by_rest.values():
-        carried: dict[int, Number] = {}
-        for e in range(max(powers) + 1):
-            carried[e] = powers.get(e, Fraction(0)) + carried.get(e - step, Fraction(0))
-        top = max(powers)
-        if any(carried.get(e, 0) != 0 for e in range(max(0, top - step + 1), top + 1)):
-            return None
-        for e, c in carried.items():
-            if c != 0 and atom is not None:
-                if terms.shape:
-                    more = (Factor(atom, (0,), Fraction(e)),) if e else ()
-                    made.append(Term(c * rest_term.number, rest_term.scalars, (*rest_term.factors, *more)))
-                else:
-                    extra = ((atom, Fraction(e)),) if e else ()
-                    made.append(Term(c * rest_term.number, (*rest_term.scalars, *extra), rest_term.factors))
-    return collected(terms.shape, made)
-
-
 def _minus_first(f: Formula) -> tuple[bool, Formula]:
     """Take a minus off a sum that has no plus; the flag says whether there was none."""
     if f.kind == "sum" and isinstance(f.data, tuple) and not any(f.data):
@@ -269,18 +199,11 @@ def _grouped(terms: Terms, group: list[tuple[int, Peel]], writer: Writer) -> lis
         if done is None:
             continue
         shape, rests, wrap = done
-        whole = _wrapped(wrap, writer.write(collected(shape, rests)))
+        whole = wrapped(wrap, writer.write(collected(shape, rests)))
         if others:
             whole = total([(True, whole), (True, writer.write(Terms(terms.shape, others)))])
         found.append(whole)
     return found
-
-
-def _wrapped(wrap: Wrap, inner: Formula) -> Formula:
-    """Put a factor to what is left; a minus before all of that goes to the front."""
-    if inner.kind == "sum" and isinstance(inner.data, tuple) and not any(inner.data):
-        return negated(wrap(negated(inner)))
-    return wrap(inner)
 
 
 def content_of(terms: Terms) -> Fraction:
