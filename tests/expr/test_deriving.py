@@ -1,6 +1,7 @@
 """Formulas differentiated: the worked answers, what is evaluated, what is printed, and what is refused."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -40,6 +41,26 @@ def test_some_further_identities_pass_their_own_check(record):
     assert found.text
     if record.answer:
         assert same(found.normal, parse(record.answer, symbols).node)
+
+
+MAPS = [r for r in IDENTITIES if r.order == 1 and r.linear or r.order == 2 and (r.linear or r.bilinear)]
+
+
+@pytest.mark.parametrize("record", MAPS, ids=lambda r: r.name)
+def test_differentials(record):
+    """The known maps and second differentials, which say what has no matrix form, too."""
+    symbols = symbols_of(record)
+    found = derive(record.text, record.wrt, record.order, symbols=symbols)
+    dx = f"d{record.wrt}"
+    symbols[dx] = ex.symbol(dx, symbols[record.wrt].shape)
+    right = found.differential.split(" = ", 1)[1]
+    applied = right[1 : -len(f", {dx}>")] if right.startswith("<") else right
+    trace = "tr(({})'*{})" if len(symbols[dx].shape) > 1 else "({})'*{}"
+    twice = trace.format(applied, dx) if right.startswith("<") else right
+    for mine, known in ((applied, record.linear), (twice, record.bilinear)):
+        if known:
+            known = re.sub(r"\bD\b", dx, known)
+            assert same(parse(mine, symbols).node, parse(known, symbols).node), (mine, known)
 
 
 @pytest.fixture(scope="module")
