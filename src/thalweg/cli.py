@@ -152,7 +152,7 @@ def report(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def derive(
     context: typer.Context,
-    formula: Annotated[str, typer.Argument(help="A formula, such as \"log(x'*A*x)\".")],
+    formula: Annotated[str, typer.Argument(help='A formula, such as "log(x\'*A*x)".')],
     wrt: Annotated[str | None, typer.Option(help="The variable; 'x, y' for several scalars.")] = None,
     order: Annotated[int, typer.Option(help="1 for the gradient or Jacobian, 2 for the Hessian.")] = 1,
     steps: Annotated[bool, typer.Option("--steps", help="Show the differential rules, one a line.")] = False,
