@@ -90,6 +90,13 @@ def test_an_index_met_three_times_is_an_einsum():
     assert matrixform.text(two) == "A*diag(B'*x)*X"
 
 
+def test_what_the_notation_cannot_say_is_not_said_otherwise():
+    """Entries of an identity under 1 are infinite, and the print of them is no identity."""
+    form = matrixform.form(node("eye(n).^-1"))
+    assert not form.is_notation and form.text != "eye(n)"
+    assert not matrixform.form(node("(S-S').^-1")).is_notation
+
+
 @pytest.mark.parametrize(
     "text, in_latex, in_unicode",
     [

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import isfinite
 
 from thalweg.expr import matrixform_factors as factoring
 from thalweg.expr import typeset_latex
@@ -227,7 +228,7 @@ class Writer:
         """Give a factor as a link of a network."""
         base = self.atom(f.atom)
         labels = tuple([x for x in f.labels if x is not None])
-        if len(f.labels) > 2:
+        if len(f.labels) > 2 or f.atom.op == "eye" and f.power < 0:
             raise NoMatrixFormError
         if len(f.labels) == 2 and f.labels[0] is None and f.labels[1] is not None:
             base = transposed(base)  # a row
@@ -243,6 +244,7 @@ class Writer:
         if whole is None:
             return number(Fraction(0))
         n = whole.number
+        self.notation &= isfinite(n)
         written = [(e > 0, self.scalar(a, magnitude(e))) for a, e in whole.scalars]
         written.sort(key=lambda p: _rank(p[1]))
         if isinstance(n, Fraction):

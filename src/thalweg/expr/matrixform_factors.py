@@ -319,7 +319,7 @@ def _column_peel(terms: Terms, term: Term, part: list[Factor], others: list[Fact
 def _whole_peels(terms: Terms, term: Term, part: list[Factor], others: list[Factor], writer: Writer) -> list[Peel]:
     """A matrix on both axes: the identity, with columns on its diagonal, or a factor entry by entry."""
     rest = Term(term.number, term.scalars, tuple(others))
-    if len(part) == 1 and part[0].atom.op == "eye":
+    if len(part) == 1 and part[0].atom.op == "eye" and part[0].power == 1:
 
         def diagonal(rests: Sequence[Term], _: Number) -> tuple[Shape, Sequence[Term], Wrap]:
             lowered = [relabelled(t, {1: 0}) for t in rests]
