@@ -308,3 +308,25 @@ def test_zeros_beside_a_diagonal_are_not_kept_in_the_code():
     held = compiled.specialization().kernel.constants.values()
     assert max(np.size(c) for c in held) <= 9
     assert "along_diagonal" in compiled.source()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_compiled_hessian_in_a_matrix_keeps_library_and_precision(dtype):
+    from thalweg.expr import compile
+
+    def g(m):
+        weights = B.astype(np.float32) if dtype == torch.float32 else B
+        return ((m @ weights) ** 2).sum() + (m**2).sum()
+
+    m = torch.tensor(A, dtype=dtype)
+    for function in (lambda m: (m**2).sum(), lambda m: (m**4).sum()):
+        result = compile(hessian(function))(m)
+        assert result.dtype == dtype
+        expected = torch.func.hessian(function)(m.double()).numpy()
+        bound = arithmetic(m.numpy().dtype, 40) * np.abs(expected).max()
+        np.testing.assert_allclose(result.numpy(), expected, rtol=0, atol=bound)
+    result = compile(hessian(g))(m.numpy())
+    assert result.dtype == m.numpy().dtype
+    expected = np.kron(np.eye(4), 2 * B @ B.T + 2 * np.eye(3)).reshape(4, 3, 4, 3)
+    bound = arithmetic(result.dtype, 40) * np.abs(expected).max()
+    np.testing.assert_allclose(result, expected, rtol=0, atol=bound)

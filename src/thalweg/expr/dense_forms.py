@@ -64,7 +64,7 @@ def _multiplied_out(scale: Node, pieces: Sequence[Piece], shape: tuple[int, ...]
     """Write a Kronecker product over the axes of the result: zeros stay unwritten if it is all there is."""
     p = len(shape)
     straight = [a for q in pieces if q.kind == "identity" for a in q.axes]
-    placed = straight if alone else []
+    placed = straight[: p - 1] if alone else []  # one identity is made, for a number to multiply
     whole = [a for a in range(2 * p) if a % p not in placed]
     factors: list[Node] = []
     for q in pieces:

@@ -346,6 +346,10 @@ def _literal(node: Node) -> str:
 def precisions(order: Sequence[Node], given: Mapping[Node, Any]) -> dict[Node, Any]:
     """Find the dtype of every node of a graph from the dtypes of its leaves; None is a number without a precision."""
     known: dict[Node, Any] = {x: None if d is None else np.dtype(d) for x, d in given.items()}
+    # What has no precision of its own (an identity, a choice between numbers) is written in that of the arguments; see
+    # `thalweg.expr.numeric.common_dtype`.
+    common = np.result_type(*[d for d in known.values() if d is not None] or [np.float64])
+    common = common if common.kind == "f" else np.dtype(np.float64)
     for node in order:
         if node in known:
             continue
@@ -363,5 +367,5 @@ def precisions(order: Sequence[Node], given: Mapping[Node, Any]) -> dict[Node, A
             if strong:
                 known[node] = functools.reduce(np.promote_types, strong)
             else:
-                known[node] = np.dtype(np.float64) if node.shape else None
+                known[node] = common if node.shape else None
     return known
