@@ -401,3 +401,10 @@ def test_whatever_is_written_ends_in_a_formula_or_a_message(tokens):
             assert parse("".join(tokens), declarations).node.shape is not None
         except InputError as error:
             assert "at character" in error.problem
+
+
+def test_a_matrix_that_can_only_be_a_number_is_not_read_as_one_in_silence():
+    with pytest.raises(InputError, match=r"X can only be read as a scalar.*vector\(1\)\+x"):
+        parse("sum(log(1+exp(-y.*(X*w))))")
+    assert parse("sum(log(vector(1)+exp(-y.*(X*w))))").symbols["X"].ndim == 2
+    assert parse("x+A", A="scalar").symbols["A"].shape == ()

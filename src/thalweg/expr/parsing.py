@@ -119,6 +119,15 @@ def parse(
         names = dict.fromkeys([item.value for item in items if item.op == "name"])
         sizes = Sizes(text, items, shapes, choose_kinds(items, kinds, square), square)
     found = {name: declared[name] if name in declared else _symbol(name, sizes, known) for name in names}
+    for name, x in found.items():
+        divides = re.search(rf"[/^]\s*{name}\b", text) is not None  # what divides is a scalar to any reader
+        if name not in kinds and name[0].isupper() and x.ndim < 2 and not divides:
+            raise InputError(
+                f"{name} can only be read as a {'vector' if x.ndim else 'scalar'} in {text!r}, and upper-case names are "
+                "matrices unless declared",
+                f"write vector(1)+x where a number is added to a vector, or declare it: {name}="
+                f"{'vector' if x.ndim else 'scalar'!r}",
+            )
     node = _Builder(text, items, sizes, found).build()
     layout = sizes.layouts[-1]
     return Parsed(text, node, WORDS[sizes.kind(layout)], sizes.shape(layout[0]), sizes.shape(layout[1]), found)

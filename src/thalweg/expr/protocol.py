@@ -94,9 +94,9 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: Mapping
         return build(ROWS[ufunc], *inputs)
     if ufunc in FUNCTIONS:
         return FUNCTIONS[ufunc](*inputs)
-    special = sys.modules.get("scipy.special")
-    if ufunc.__name__ in _SPECIAL and ufunc is getattr(special, ufunc.__name__, None):
-        return build(_SPECIAL[ufunc.__name__], *inputs)
+    special, own_name = sys.modules.get("scipy.special"), str(ufunc.__name__)
+    if own_name in _SPECIAL and ufunc is getattr(special, own_name, None):
+        return build(_SPECIAL[own_name], *inputs)
     raise unknown(name)
 
 
