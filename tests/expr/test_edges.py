@@ -95,6 +95,13 @@ def test_numbers_to_the_power_of_numbers_follow_the_same_rule(way):
 
 
 @ways
+def test_a_power_without_a_value_has_no_derivative(way):
+    found = way(tw.grad(lambda x, p: np.sum(x**p), argnums=(0, 1)))(np.array([-2.0, 0.0]), np.array([0.5, -1.0]))
+    assert np.isnan(found[0][0])
+    assert np.isnan(found[1]).all()
+
+
+@ways
 def test_second_derivatives_of_powers(way):
     hessian = way(tw.hessian(lambda a: a[0] ** a[1]))
     # d/dp of p x**(p - 1) at p = 0 is 1 / x: the zero of the first derivative there is no constant
@@ -237,3 +244,39 @@ def test_one_precision_is_never_cast():
             compiled = tw.compile(transform(model), fuse=False)
             compiled(data, ROWS.astype(data.dtype))
             assert "cast" not in compiled.source()
+
+
+SIGMOID = {q: 1 / (1 + np.exp(-q)) for q in (-3.0, 0.5)}
+UNSTABLE = {
+    "log sigmoid": (lambda q: np.log(1 / (1 + np.exp(-q))), 1.0, 0.0, lambda s: 1 - s),
+    "sigmoid": (lambda q: 1 / (1 + np.exp(-q)), 0.0, 0.0, lambda s: s * (1 - s)),
+    "softplus": (lambda q: np.log(1 + np.exp(q)), 0.0, 1.0, lambda s: s),
+    "softplus of log1p": (lambda q: np.log1p(np.exp(q)), 0.0, 1.0, lambda s: s),
+    "log of a sum": (lambda q: np.log(np.exp(q) + np.exp(2 * q)), 1.0, 2.0, lambda s: 1 + s),
+}
+
+
+@pytest.mark.parametrize("name", UNSTABLE)
+def test_compiled_derivatives_of_unstable_formulas_are_stable(name):
+    function, left, right, slope = UNSTABLE[name]
+    along = lambda q: tw.jvp(function, (q,), (1.0,))[1]  # noqa: E731
+    for derivative in (tw.grad(function), along):
+        compiled = tw.compile(derivative)
+        assert (compiled(-800.0), compiled(800.0)) == (left, right)
+        for q, s in SIGMOID.items():
+            np.testing.assert_allclose(compiled(q), slope(s), rtol=arithmetic(operations=8))
+    second = tw.compile(tw.grad(tw.grad(function)))
+    assert (second(-800.0), second(800.0)) == (0.0, 0.0)
+
+
+def test_a_kink_keeps_the_derivative_of_the_function_as_it_was_written():
+    """What makes the logarithm stable may not turn the maximum, whose tie is shared, into a relu, whose is not."""
+    function = lambda q: np.log(1 + np.exp(np.maximum(q, 0.0)))  # noqa: E731
+    assert tw.compile(tw.grad(function))(0.0) == tw.grad(function)(0.0) == 0.25
+
+
+def test_second_derivatives_at_a_choice_are_those_of_the_choice():
+    for way in WAYS.values():
+        assert not np.any(way(tw.hessian(lambda x: np.linalg.norm(x) ** 2))(np.zeros(3)))
+        coupled = way(tw.hessian(lambda A: np.sum(np.linalg.eigvalsh(A) ** 2)))(np.eye(2))
+        np.testing.assert_allclose(coupled.reshape(4, 4), np.diag([2.0, 0, 0, 2.0]), atol=arithmetic(operations=8))

@@ -24,6 +24,7 @@ from thalweg.expr.node import Node, build, constant, is_filler, tracing, variabl
 from thalweg.expr.reverse import pull_back, pull_back_nodes
 from thalweg.expr.rows import is_tensor, kind_of, plain_array, shape_of
 from thalweg.expr.shapes import show, spread
+from thalweg.expr.simplify import stabilized
 from thalweg.expr.trace import evaluate, refuse_writing
 from thalweg.expr.walk import topological
 
@@ -136,6 +137,8 @@ class Call:
         else:
             if output.value is None and is_filler(output):
                 output = materialized(output, leaves)
+            elif output.value is None:
+                output = stabilized(output)
             self.raw = lifted and output.value is not None and not reaches_beyond(output, leaves)
             self.shape = output.shape
         self.output = output

@@ -115,7 +115,11 @@ def _pow_jvp(node: Node, tangents: Tangents) -> Node | None:
             slope = build("where", build("logical_and", build("eq", x, 0.0), build("eq", p, 0.0)), 0.0, slope)
         left = spread(tx, node.shape) if is_constant(p, 1) else build("mul", tx, slope)
     if tp is not None:
-        right = build("mul", tp, build("where", build("gt", x, 0), build("mul", node, build("log", x)), 0.0))
+        # From 0 down the value says whether there is a derivative: it is nan for a power that is not whole.
+        above = build("gt", x, 0.0)
+        slope = build("where", above, build("mul", node, build("log", x)), 0.0)
+        slope = build("where", build("logical_or", above, build("isfinite", node)), slope, math.nan)
+        right = build("mul", tp, slope)
     return accumulate(left, right)
 
 
@@ -176,7 +180,9 @@ def _pow_vjp(g: Any, i: int, y: Any, x: Any, p: Any) -> Any:
         # Not for every p = 0: the derivative by x, 0 there, still changes with p.
         both = namespace.logical_and(namespace.equal(x, 0), namespace.equal(p, 0))
         return g * namespace.where(both, 0.0, p * x ** (p - 1))
-    return g * namespace.where(namespace.greater(x, 0), y * namespace.log(x), 0.0)
+    above = namespace.greater(x, 0)
+    slope = namespace.where(above, y * namespace.log(x), 0.0)
+    return g * namespace.where(namespace.logical_or(above, namespace.call("isfinite", y)), slope, math.nan)
 
 
 def _extremum_vjp(wins: Callable[[Any, Any], Any]) -> Callable[..., Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from thalweg.expr import rules_elementwise, rules_linalg, rules_structural
-from thalweg.expr.node import Node, constant, is_constant
+from thalweg.expr.node import Node, build, constant, is_constant
 from thalweg.expr.rewriting import Rule, make
 from thalweg.expr.rewriting import nonnegative as nonnegative
 from thalweg.expr.walk import topological
@@ -64,6 +64,45 @@ def with_switches_at_zero(node: Node) -> Node:
     return simplify(known[node])
 
 
+def stabilized(node: Node) -> Node:
+    """Write a lazy expression's unstable forms as stable ones before it is differentiated.
+
+    The derivative of log(1 + exp(x)), written out, is exp(x) / (1 + exp(x)), inf / inf where that of softplus is 1, and
+    is no longer known for what it is. Only rules of smooth functions are applied, and only if they find such a form: at
+    a kink the derivative must be that of the function as it was written. Arguments (identities) and values are leaves.
+    """
+    order = topological([node], stop=_arguments)
+    if not any(x.op in ("log", "log1p") or x.op == "div" and _adds_exponential(x.inputs[1]) for x in order):
+        return node
+    known: dict[Node, Node] = {}
+    for x in order:
+        inputs = [known.get(i, i) for i in x.inputs]
+        if x in _arguments or not inputs:
+            known[x] = x
+        elif x.op in _SMOOTH:
+            known[x] = make(x.op, *inputs, params=x.params)
+        else:
+            same = all(a is b for a, b in zip(inputs, x.inputs, strict=True))
+            known[x] = x if same else build(x.op, *inputs, params=x.params)
+    better = known[node]
+    found = {x for x in topological([better], stop=_arguments) if x.op in _STABLE} - set(order)
+    return better if found and better.shape == node.shape else node
+
+
+def _adds_exponential(node: Node) -> bool:
+    return node.op == "add" and any(x.op == "exp" for x in node.inputs)
+
+
+class _Arguments:
+    """What a differentiation of lazy nodes takes as given."""
+
+    def __contains__(self, node: object) -> bool:
+        return isinstance(node, Node) and (node.op == "identity" or node.value is not None)
+
+
+_arguments = _Arguments()
+_SMOOTH = frozenset(["add", "sub", "neg", "div", "log", "log1p", "logaddexp"])
+_STABLE = frozenset(["softplus", "sigmoid", "logaddexp", "logsumexp", "logdet"])
 _COMPARISONS = frozenset(["gt", "ge", "lt", "le", "eq", "ne"])
 
 
