@@ -280,3 +280,25 @@ def test_second_derivatives_at_a_choice_are_those_of_the_choice():
         assert not np.any(way(tw.hessian(lambda x: np.linalg.norm(x) ** 2))(np.zeros(3)))
         coupled = way(tw.hessian(lambda A: np.sum(np.linalg.eigvalsh(A) ** 2)))(np.eye(2))
         np.testing.assert_allclose(coupled.reshape(4, 4), np.diag([2.0, 0, 0, 2.0]), atol=arithmetic(operations=8))
+
+
+@pytest.mark.parametrize(
+    "function, expected",
+    [
+        (lambda q: q / 2, 0.0), (lambda q: 3 * q, 0.0), (lambda q: q + 1, 0.0), (lambda q: 1 / q, 0.25),
+        (lambda q: q * q, 2.0), (lambda q: q**-1, 0.25), (lambda q: np.where(q != 5, q**2, 0.0), 2.0),
+    ],
+)  # fmt: skip
+def test_entrywise_derivatives_of_entrywise_derivatives_are_arrays(function, expected):
+    slopes = tw.elementwise_grad
+    x = np.array([2.0, 2.0])
+    first = slopes(function)
+    products = (
+        slopes(first)(x), slopes(lambda q: tw.jvp(function, (q,), (np.ones(2),))[1])(x),
+        tw.jvp(first, (x,), (np.ones(2),))[1], tw.vjp(first, x)[1](np.ones(2))[0], tw.jacobian(first)(x).sum(axis=0),
+    )  # fmt: skip
+    for found in products:
+        assert type(found) is np.ndarray
+        np.testing.assert_allclose(found, [expected, expected], rtol=arithmetic(operations=8))
+    assert type(slopes(first)(2.0)) is float
+    assert type(slopes(slopes(first))(x)) is np.ndarray
