@@ -16,6 +16,7 @@ from math import isfinite
 from thalweg.expr import matrixform_factors as factoring
 from thalweg.expr import typeset_latex
 from thalweg.expr.matrixform_network import Link, NoMatrixFormError, ones, raise_network, size_formula
+from thalweg.expr.matrixform_show import show
 from thalweg.expr.matrixform_squares import root_of_square
 from thalweg.expr.node import Node, constant
 from thalweg.expr.rows import NUMBERS, Dimension
@@ -47,6 +48,7 @@ from thalweg.expr.typeset import (
     total,
     transposed,
 )
+from thalweg.expr.walk import topological
 
 IN_NOTATION = frozenset([
     "exp", "log", "sqrt", "sin", "cos", "tanh", "abs", "sign", "sigmoid", "relu", "softplus", "inv", "det", "logdet",
@@ -57,6 +59,10 @@ _ALSO = frozenset(["sinh", "cosh", "erf", "arctan", "log1p", "expm1", "maximum",
 """Operations entry by entry that are written like functions, though the notation may lack them."""
 
 _LETTERS = "ijklabcdefghmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+WRITTEN_NODES = 100
+"""Larger graphs are written as they were built when they are printed: a formula of them says little and takes long."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,18 @@ def form(expression: Terms | Node, rows: int | None = None) -> Form:
 def text(expression: Terms | Node, rows: int | None = None) -> str:
     """Write an expression in the parser's notation; see `form`."""
     return form(expression, rows).text
+
+
+def written(node: Node) -> str:
+    """Write a lazy node: one in normal form, as derivatives are, as a formula; any other as it was built."""
+    order = topological([node])
+    if len(order) <= WRITTEN_NODES:
+        found = expand(node)
+        if rebuild(found) is node:
+            made = form(found)
+            if made.is_matrix_form:
+                return made.text
+    return show(node)
 
 
 def latex(expression: Terms | Node, rows: int | None = None) -> str:

@@ -178,9 +178,9 @@ class Node(_Slots):
         return f"Node({self.op}: {shape}, {state})"
 
     def __str__(self) -> str:
-        from thalweg.expr.matrixform_show import show
+        from thalweg.expr.matrixform import written
 
-        return show(self) if self.value is None else repr(self)
+        return written(self) if self.value is None else repr(self)
 
     def __format__(self, spec: str) -> str:
         """Format the number of an eager scalar; text is no part of a derivative."""

@@ -123,8 +123,8 @@ def parse(
         divides = re.search(rf"[/^]\s*{name}\b", text) is not None  # what divides is a scalar to any reader
         if name not in kinds and name[0].isupper() and x.ndim < 2 and not divides:
             raise InputError(
-                f"{name} can only be read as a {'vector' if x.ndim else 'scalar'} in {text!r}, and upper-case names are "
-                "matrices unless declared",
+                f"{name} can only be read as a {'vector' if x.ndim else 'scalar'} in {text!r}, and upper-case names "
+                "are matrices unless declared",
                 f"write vector(1)+x where a number is added to a vector, or declare it: {name}="
                 f"{'vector' if x.ndim else 'scalar'!r}",
             )
