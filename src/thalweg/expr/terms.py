@@ -232,15 +232,32 @@ def _laid_out(node: Node) -> Terms | None:
     return collected(node.shape, [relabelled(t, dict(zip(old, new, strict=True))) for t in expand(x).terms])
 
 
+def _is_slope_of_power(base: Node, a: Node, b: Node) -> bool:
+    """Say whether a choice is the derivative of base^p by p, whose formula holds where the logarithm does.
+
+    All of it has the power and the logarithm; for a base that is not positive it is 0, or nan where the power is.
+    """
+    guarded = b.op == "where" and b.inputs[0].op == "isfinite"
+    if not (is_constant(b, 0) or guarded):
+        return False
+    logarithm = expand(build("log", base)).terms
+    wanted = {f.atom for t in logarithm for f in t.factors} | {x for t in logarithm for x, _ in t.scalars}
+    key = expand(base).key
+    for t in expand(a).terms:
+        atoms = {f.atom for f in t.factors} | {x for x, _ in t.scalars}
+        if not atoms & wanted or not any(x.op == "pow" and expand(x.inputs[0]).key == key for x in atoms):
+            return False
+    return True
+
+
 def _branched(node: Node) -> Terms | None:
     """Write a choice with the indicator of its condition; sign(relu(u)) is that of u > 0."""
     condition, a, b = node.inputs
-    if is_constant(b, 0) and condition.op == "gt" and is_constant(condition.inputs[1], 0):
-        logarithm = expand(build("log", condition.inputs[0])).terms
-        atoms = {f.atom for t in logarithm for f in t.factors} | {x for t in logarithm for x, _ in t.scalars}
-        terms = expand(a).terms
-        if all(atoms & ({f.atom for f in t.factors} | {x for x, _ in t.scalars}) for t in terms):
-            return collected(node.shape, _aligned(expand(a), node.shape))  # the formula holds where the logarithm does
+    if any(not math.isfinite(t.number) for t in expand(b).terms):
+        return collected(node.shape, _aligned(expand(a), node.shape))  # undefined elsewhere, as formulas are
+    for c in condition.inputs if condition.op == "logical_or" else (condition,):
+        if c.op == "gt" and is_constant(c.inputs[1], 0) and _is_slope_of_power(c.inputs[0], a, b):
+            return collected(node.shape, _aligned(expand(a), node.shape))
     both = condition.inputs if condition.op == "logical_and" else ()
     if is_constant(a, 0) and both and all(c.op == "eq" and is_constant(c.inputs[1], 0) for c in both):
         return collected(node.shape, _aligned(expand(b), node.shape))  # 0^0, a point where x^p has a slope by agreement
@@ -255,6 +272,8 @@ def _branched(node: Node) -> Terms | None:
         indicator = build("where", condition, 1.0, 0.0)
     chosen = _aligned(expand(indicator), node.shape)
     left, right = [_aligned(expand(x), node.shape) for x in (a, b)]
+    if not all(math.isfinite(t.number) for t in (*left, *right)):
+        return None  # 0 times nan would be nan everywhere
     other = [Term(Fraction(1)), *[Term(-t.number, t.scalars, t.factors) for t in chosen]]
     return collected(node.shape, [*[times(s, t) for s in left for t in chosen],
                                   *[times(s, t) for s in right for t in other]])  # fmt: skip
