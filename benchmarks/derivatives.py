@@ -6,8 +6,8 @@ hand? Workloads: gradient of tanh of a number, of x'Ax (n=5), of sin applied 50 
 rows); gradient of a recurrent net (width 1024, batch 16, 50 steps).
 
 Targets: compiled at most hand + 1 us below 20 us and 1.3x hand above, and not slower than jitted JAX; eager not slower
-than HIPS autograd; the gradient at most 2.5 times the function on the large workloads. Contestants take turns, so that a
-busy moment meets all of them; best and median of the rounds, and CPU time a call; compilation is timed apart, cold.
+than HIPS autograd; the gradient at most 2.5 times the function on the large workloads. Contestants take turns, so that
+a busy moment meets all of them; best and median of the rounds, and CPU time a call; compilation is timed apart, cold.
 
 Run: python benchmarks/derivatives.py [--quick] [--only NAME]
 """
@@ -282,8 +282,8 @@ def main():
     parser.add_argument("--only", help="a part of a workload's name")
     options = parser.parse_args()
     rounds = 5 if options.quick else 15
-    print(f"numpy {np.__version__}, jax {jax.__version__}, torch {torch.__version__}, autograd 1.9, "
-          f"Python {platform.python_version()}, {os.cpu_count()} cores; microseconds a call, best / median / CPU median")  # fmt: skip
+    print(f"numpy {np.__version__}, jax {jax.__version__}, torch {torch.__version__}, autograd 1.9, Python "
+          f"{platform.python_version()}, {os.cpu_count()} cores; us a call: best, median, CPU median")  # fmt: skip
     for name, make in WORKLOADS.items():
         if (options.only and options.only not in name) or (options.quick and name == "recurrent net"):
             continue

@@ -247,3 +247,13 @@ def test_comparison_says_why_a_method_does_not_apply():
 def test_slope_is_the_gradient():
     """The closed form used above."""
     np.testing.assert_allclose(grad(smooth)(X), slope(X), rtol=COMPLEX_STEP)
+
+
+def test_comparison_compiles_by_itself_where_it_can():
+    rows = {row.method: row for row in compare_derivatives(smooth, X, repeats=1).rows}
+    assert rows["compiled"].deviation <= COMPLEX_STEP and rows["compiled"].evaluations == 0
+    branching = {row.method: row for row in compare_derivatives(lambda x: x if x > 0 else -x, 2.0, repeats=1).rows}
+    assert branching["compiled"].deviation is None and "where(condition" not in branching["reverse mode"].growth
+    assert branching["reverse mode"].deviation == 0.0
+    without = compare_derivatives(smooth, X, compile=False, repeats=1)
+    assert "compiled" not in {row.method for row in without.rows}

@@ -13,6 +13,7 @@ import numpy as np
 from thalweg.core.errors import InputError, ThalwegError, UnsupportedError
 from thalweg.core.html import table
 from thalweg.expr.call import label
+from thalweg.expr.compiled import compile as compile_function
 from thalweg.expr.jacobian import jacobian
 from thalweg.expr.node import Node, symbol
 from thalweg.expr.numerical import extrapolated_derivative, numerical_gradient
@@ -382,7 +383,7 @@ def compare_derivatives(
     function: Callable[..., Any],
     x: Any,
     *others: Any,
-    compile: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None,
+    compile: Callable[[Callable[..., Any]], Callable[..., Any]] | bool = True,
     repeats: int = 5,
 ) -> MethodComparison:
     """Compute one derivative in every way there is, and tabulate accuracy and cost.
@@ -391,7 +392,8 @@ def compare_derivatives(
         function: A function of (x, *others), as in `grad`, with a result of any shape.
         x: The argument to differentiate with respect to.
         *others: Further arguments.
-        compile: What compiles a function, such as `thalweg.compile`, for a row of compiled reverse mode.
+        compile: Whether to have a row of compiled reverse mode, or what compiles for it; True is `thalweg.compile`. A
+            function that cannot be traced, for a Python ``if`` on its argument, say, gets a row that says so.
         repeats: Calls that are timed, of which the best counts.
 
     Returns:
@@ -419,8 +421,9 @@ def compare_derivatives(
         ("forward mode", jacobian(counted, mode="forward"), "n products, in one walk"),
         ("reverse mode", jacobian(counted, mode="reverse"), "m products, in one walk (1 for a number)"),
     ]
-    if compile is not None:
-        methods.append(("compiled", compile(jacobian(counted)), "the lesser of n and m products, no Python"))
+    if compile is not False:
+        made = compile_function if compile is True else compile
+        methods.append(("compiled", made(jacobian(counted)), "the lesser of n and m products, no Python"))
     reference = np.asarray(jacobian(function, mode="reverse")(x, *others))
     scale = float(np.max(np.abs(reference), initial=0.0)) or 1.0
     rows = []
@@ -430,7 +433,7 @@ def compare_derivatives(
             calls = 0
             found = np.asarray(derivative(x, *others))
         except (UnsupportedError, InputError) as error:
-            if not method.startswith("numerical"):
+            if not method.startswith("numerical") and method != "compiled":
                 raise
             rows.append(MethodRow(method, None, None, None, f"does not apply: {error.problem}"))
             continue
