@@ -17,6 +17,8 @@ import os
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+# XLA's own threads have no such switch (its processor time was 1.5 times its wall time): one core for everybody.
+os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 import argparse
 import platform
@@ -263,9 +265,9 @@ def agree(name, calls):
             raise SystemExit(f"{name}: {k} differs from compiled by {error:.1e}")
 
 
-def verdict(best):
-    """Which targets the best times meet."""
-    us = {k: v * 1e6 for k, v in best.items()}
+def verdict(times):
+    """Which targets the median times meet: on a shared machine the best of one contestant is a matter of luck."""
+    us = {k: v * 1e6 for k, v in times.items()}
     lines = []
     if "hand" in us:
         limit = us["hand"] + 1.0 if us["hand"] < 20.0 else 1.3 * us["hand"]
@@ -306,11 +308,11 @@ def main():
         for k in calls:
             print(f"  {k:11s} {min(walls[k]) * 1e6:12,.2f} {statistics.median(walls[k]) * 1e6:12,.2f} "
                   f"{statistics.median(cpus[k]) * 1e6:12,.2f}")  # fmt: skip
-        for claim, got, limit in verdict({k: min(v) for k, v in walls.items()}):
+        for claim, got, limit in verdict({k: statistics.median(v) for k, v in walls.items()}):
             print(f"    {'met   ' if got <= limit else 'MISSED'} {claim}: {got:,.2f} against {limit:,.2f}")
         if name in LARGE:
             alone = [per_call(function, ROUND_SECONDS)[0] for _ in range(rounds)]
-            ratio = min(walls["compiled"]) / min(alone)
+            ratio = statistics.median(walls["compiled"]) / statistics.median(alone)
             print(f"    {'met   ' if ratio <= 2.5 else 'MISSED'} gradient over function: {ratio:.2f} against 2.50")
 
 
