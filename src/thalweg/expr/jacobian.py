@@ -12,7 +12,6 @@ from thalweg.core.errors import InputError, UnsupportedError
 from thalweg.expr import namespace
 from thalweg.expr.batch import batched, linear_part
 from thalweg.expr.call import Argnums, Call, in_traced_precision, materialized, named, own, quiet, zeros
-from thalweg.expr.dense_forms import dense_hessian
 from thalweg.expr.differentiate import tangents_of
 from thalweg.expr.differentiate import vjp as lazy_vjp
 from thalweg.expr.node import Node, build, constant, is_filler, lazy_eye
@@ -125,6 +124,8 @@ def _by_structure(function: Callable[..., Any], argument: int, args: tuple[Any, 
         call = Call(function, argument, False, args, kwargs)
         if call.output.__class__ is not Node or call.output.shape or call.output.value is not None:
             return None
+        from thalweg.expr.dense_forms import dense_hessian  # for compiled code alone
+
         return dense_hessian(call.output, call.leaves[0])
 
 
