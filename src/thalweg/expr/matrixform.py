@@ -55,9 +55,6 @@ IN_NOTATION = frozenset([
 ])  # fmt: skip
 """Operations whose name is a function of the notation."""
 
-_ALSO = frozenset(["sinh", "cosh", "erf", "arctan", "log1p", "expm1", "maximum", "minimum", "logaddexp"])
-"""Operations entry by entry that are written like functions, though the notation may lack them."""
-
 _LETTERS = "ijklabcdefghmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from fractions import Fraction
 
 from thalweg.expr.matrixform_network import Link, NoMatrixFormError, ones, raise_network, size_formula
@@ -153,10 +153,6 @@ def _solved(node: Node, parts: list[Formula]) -> Formula | None:
     if a.ndim != 2 or b.ndim > 2:
         return None
     return chain([call("inv", parts[0], symmetric=parts[0].symmetric), parts[1]])
-
-
-def _renamed(function: str) -> Callable[[Node, Sequence[Formula]], Formula | None]:
-    return lambda node, parts: call(function, *parts, scalar=not node.shape)
 
 
 _RULES: dict[str, Callable[[Node, list[Formula]], Formula | None]] = {

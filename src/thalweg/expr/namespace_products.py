@@ -12,10 +12,10 @@ import numpy as np
 
 from thalweg.core.errors import InputError, UnsupportedError
 from thalweg.expr.namespace import call, matmul, outer
-from thalweg.expr.node import Node
 from thalweg.expr.numeric_linalg import REMEDIES
+from thalweg.expr.numpy_named import holds_traced
 from thalweg.expr.ops_linalg import square_shape, swap
-from thalweg.expr.rows import Shape, is_tensor
+from thalweg.expr.rows import Shape
 from thalweg.expr.shapes import normal_axis, show
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -40,7 +40,7 @@ def numpy_on_arrays(function: Callable[..., Any]) -> Callable[[Function], Functi
     def wrap(own: Function) -> Function:
         @functools.wraps(own)
         def called(*args: Any, **kwargs: Any) -> Any:
-            if not all(is_plain(x) for x in (*args, *kwargs.values())):
+            if holds_traced((*args, *kwargs.values())):
                 return own(*args, **kwargs)
             try:
                 return function(*args, **kwargs)
@@ -52,13 +52,6 @@ def numpy_on_arrays(function: Callable[..., Any]) -> Callable[[Function], Functi
         return called  # type: ignore[return-value]
 
     return wrap
-
-
-def is_plain(x: Any) -> bool:
-    """Say whether an argument is neither a node nor a tensor, nor a list that holds one."""
-    if x.__class__ in (list, tuple):
-        return all(is_plain(part) for part in x)
-    return x.__class__ is not Node and not is_tensor(x)
 
 
 def operand(x: Any) -> Any:
