@@ -39,7 +39,7 @@ def curvatures(changed, rehearsal):
 
 def tuned(name, largest, smallest, quadratic):
     method = METHODS[name]
-    return method.tuned(largest, smallest, quadratic=quadratic) if hasattr(method, "tuned") else method
+    return method.tuned(largest, smallest, quadratic=quadratic)
 
 
 def prepared(loss, kappa, spread=1.0, l2=1e-4, rows=None, refine=False, seed=0):

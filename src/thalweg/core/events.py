@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import numpy as np
+from typing import Any
 
 from thalweg.core.records import Certificate, Solution
 
@@ -36,7 +35,7 @@ class Stepped:
         step_size: The accepted step along the direction.
         seconds: Wall-clock seconds since the start.
         note: Something the report should tell of this step.
-        x: The point in the methods' variables, shape (size,).
+        x: The point in the methods' variables.
         fresh: Whether the certificate was computed at this step; else it is what an earlier one implies.
 
     """
@@ -48,7 +47,7 @@ class Stepped:
     seconds: float
     note: str = ""
     fresh: bool = True
-    x: np.ndarray | None = None
+    x: Any = None
 
 
 @dataclass(frozen=True)

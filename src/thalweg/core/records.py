@@ -35,7 +35,13 @@ class Status(Enum):
     )
     DIVERGED = (
         "diverged",
-        "the objective is unbounded below or not finite along the path: check the loss and its target, or set l2 > 0",
+        "the objective is unbounded below or not finite along the path: take a smaller step_size (below 2/L; "
+        "tw.diagnose measures L), or check the loss and its target, or set l2 > 0",
+    )
+    NOISE_FLOOR = (
+        "noise floor",
+        "a constant step hovers at the level that gradient noise allows: lower step_size or raise batch_size (the "
+        "floor falls in proportion), let the step decay, average the iterates, or use a variance-reduced method",
     )
     BUDGET_SPENT = ("budget spent", "continue from this point (x0=fit.x), or allow more steps or seconds")
     INTERRUPTED = ("interrupted", "the best point so far is returned: continue from it with x0=fit.x")
@@ -223,7 +229,7 @@ class Solution:
     """The one result record of every method.
 
     Attributes:
-        x: The best point found, shape (parameters,).
+        x: The best point found: shape (parameters,), or the form in which the start was given.
         value: The objective there.
         status: How the run ended; ``status.remedy`` says what to do.
         certificate: A bound on ``value - f*``.
@@ -234,14 +240,14 @@ class Solution:
 
     """
 
-    x: np.ndarray
+    x: Any
     value: float
     status: Status
     certificate: Certificate
     trace: Trace
     cost: Cost
     method: str
-    direction: np.ndarray | None = None
+    direction: Any = None
 
     def _repr_html_(self) -> str:
         rows = [

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from thalweg.core.check import checked_number
 from thalweg.core.random import Seed
 from thalweg.core.random import generator as as_generator
-from thalweg.linalg.product import Apply, Matrix, Product, checked_count
+from thalweg.core.vector import Any1D
+from thalweg.linalg.product import Matrix, Product, checked_count
 from thalweg.linalg.quadrature import Quadrature, tridiagonal
 
 
@@ -125,18 +128,18 @@ class CgHistory:
 
 
 def preconditioned_cg(
-    product: Apply,
-    b: np.ndarray,
-    precondition: Apply,
+    product: Callable[[Any], Any],
+    b: Any1D,
+    precondition: Callable[[Any], Any],
     tolerance: float,
     limit: int,
     history: CgHistory | None = None,
-) -> tuple[np.ndarray, int, bool]:
+) -> tuple[Any, int, bool]:
     """Apply H d = b by conjugate gradients preconditioned by M.
 
     Args:
         product: H times a vector.
-        b: Right side, shape (size,).
+        b: Right side, a vector such as x.
         precondition: M^-1 times a vector.
         tolerance: Wanted ratio of final to initial residual, in the norm of M^-1.
         limit: Products allowed.
@@ -147,8 +150,8 @@ def preconditioned_cg(
         the last iterate, which still descends.
 
     """
-    d = np.zeros_like(b)
-    residual = b.copy()
+    d = 0.0 * b
+    residual = b
     z = precondition(residual)
     p = z
     rho = float(residual @ z)

@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from thalweg.core.errors import InputError
 from thalweg.core.events import Event, Finished, Started, Stepped
 from thalweg.core.records import Certificate, CertificateKind, Cost, Solution, Status, Trace
-from thalweg.methods.method import Method, State, check_oracles
+from thalweg.core.vector import Any1D, finite, norm
+from thalweg.methods.method import Method, State, ceiling, check_oracles
 
 EPS = float(np.finfo(np.float64).eps)
-#: Steps without a new lowest value (beyond rounding) before a run counts as stuck: for methods that descend at every
-#: step, and for those whose momentum may climb for a while.
-STALL_STEPS, STALL_STEPS_MOMENTUM = 8, 1000
 #: Steps of a Newton method in which the bound must halve: else it creeps.
 CRAWL_STEPS = 60
 
@@ -28,7 +27,7 @@ CRAWL_STEPS = 60
 def drive(
     problem: Any,
     method: Method,
-    x0: np.ndarray,
+    x0: Any1D,
     *,
     target: float,
     max_steps: int = 10_000,
@@ -40,7 +39,7 @@ def drive(
     Args:
         problem: Offers ``at(x)`` and, for sums without penalty, ``recession(direction)``.
         method: What to run.
-        x0: Start, shape (size,).
+        x0: Start, a vector laid out as the problem's.
         target: Wanted bound on f - f*.
         max_steps: Steps allowed.
         max_seconds: Wall-clock seconds allowed.
@@ -57,6 +56,14 @@ def drive(
     run.schedule.look_at = look_at
     point = problem.at(x0)
     check_oracles(method, point)
+    if not method.is_tuned:
+        raise InputError(
+            f"{method.name} has no step size", "give step_size=, or tune it: tw.solve does, and method.tuned(L, mu)"
+        )
+    if not finite(point.gradient) or not np.isfinite(point.value):
+        raise InputError(
+            f"the objective or its gradient is not finite at the start: f = {point.value}", "start elsewhere"
+        )
     try:
         yield Started(method.name, point.value, target)
         yield from run.loop(point)
@@ -79,17 +86,17 @@ class _Run:
         self.trace = Trace()
         self.status = Status.BUDGET_SPENT
         self.best: tuple[Any, Certificate] | None = None
-        self.falling: np.ndarray | None = None
+        self.falling: Any = None
         self.steps, self.passes = 0, 0.0
         self.schedule = _Schedule(target)
         self.lowest, self.improved = np.inf, 0
         self.halved = 0, np.inf
-        self.patience = STALL_STEPS if method.certifies else STALL_STEPS_MOMENTUM
         self.started, self.started_cpu = time.perf_counter(), time.process_time()
 
     def loop(self, point: Any) -> Generator[Event, None, None]:
         """Step until something ends the run; ``status`` says what."""
         state = self.method.init(point)
+        self.ceiling = ceiling(state)
         polished = 0
         while True:
             certificate = self._certify(state, self.target)
@@ -131,7 +138,7 @@ class _Run:
         """The bound at a state: the point's own, or what earlier bounds and the decrease since then imply."""
         if not np.isfinite(state.point.value):
             return Certificate(np.inf, CertificateKind.NONE, "the objective is not finite")
-        if self.method.certifies:
+        if self.method.certifies or (self.method.estimates and not self.problem.provable and wanted <= self.target):
             certificate: Certificate = state.point.certificate(state.direction, state.refine, wanted)
         elif self.schedule.due(self.steps) or wanted > self.target:
             # A first-order direction says little about f*; a Newton direction computed for the purpose says all.
@@ -161,7 +168,7 @@ class _Run:
             step=self.steps,
             value=state.point.value,
             gap=certificate.gap,
-            gradient_norm=float(np.linalg.norm(state.point.gradient)),
+            gradient_norm=norm(state.point.gradient),
             step_size=state.step_size,
             passes=self.passes,
             seconds=time.perf_counter() - self.started,
@@ -170,7 +177,7 @@ class _Run:
             self.best = state.point, certificate
 
     def _ended(self, state: State, certificate: Certificate, reached: bool) -> Status | None:
-        if state.failure is Status.DIVERGED or not np.isfinite(state.point.value):
+        if state.failure is Status.DIVERGED or not state.point.value <= self.ceiling:
             return Status.DIVERGED
         look = self.method.certifies or self.schedule.last_attempt == self.steps
         if look and self.problem.l2 == 0 and self.problem.convex and self._separable(state, reached):
@@ -181,7 +188,7 @@ class _Run:
             # A decrease that rounding hides cannot be searched for.
             hidden = state.decrement <= 1e3 * EPS * max(abs(state.point.value), certificate.rounding / EPS)
             return Status.PRECISION_FLOOR if hidden and self._close(certificate) else state.failure
-        if not reached and self.steps - self.improved > self.patience:
+        if not reached and self.steps - self.improved > self.method.stall_steps:
             hidden = state.decrement <= 1e3 * EPS * abs(state.point.value)
             return Status.PRECISION_FLOOR if hidden and self._close(certificate) else Status.NO_PROGRESS
         if certificate.gap <= 0.5 * self.halved[1]:
@@ -207,12 +214,14 @@ class _Run:
         else:
             candidates = [d for d in (state.point.x, state.direction) if self.problem.recession(d)][:1]
         for direction in candidates:
-            self.falling = direction / np.linalg.norm(direction)
+            self.falling = (1.0 / norm(direction)) * direction
         return bool(candidates)
 
     def _worth_polishing(self, certificate: Certificate, polished: int) -> bool:
         if polished > self.method.polish_steps or self.steps >= self.max_steps:
             return False
+        if certificate.kind is not CertificateKind.PROOF:
+            return False  # an estimate below the target is not worth more steps
         if certificate.gap <= 2 * certificate.rounding:
             return False
         gaps = self.trace.columns["gap"]

@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from thalweg.core.errors import InputError
 from thalweg.core.records import Status
-from thalweg.methods.method import State
+from thalweg.core.vector import Any1D, finite
+from thalweg.methods.method import Method, Noise, State, ceiling
 
 EPS = float(np.finfo(np.float64).eps)
 #: A step that raises the objective is halved at most this often before the run is called diverged.
 MAX_HALVINGS = 60
 
 
-def _start(point: Any, step_size: float | None, name: str) -> State:
-    if step_size is None:
-        raise InputError(f"{name} has no step size", "give step_size=, or use the method's tuned(L, mu)")
+def _start(point: Any, step_size: float | None) -> State:
+    assert step_size is not None  # whoever runs a method looks at is_tuned first
     gradient = point.gradient
     memory = {"step_size": step_size, "previous": point.x, "age": 0}
     return State(point, -step_size * gradient, step_size * float(gradient @ gradient), 0.0, 2.0, memory=memory)
@@ -30,13 +29,13 @@ def _start(point: Any, step_size: float | None, name: str) -> State:
 
 def _proposed(point: Any, step_size: float, memory: dict[str, Any], passes: float) -> State:
     gradient = point.gradient
-    if not (np.isfinite(gradient).all() and np.isfinite(point.value)):
+    if not (finite(gradient) and np.isfinite(point.value)):
         return State(point, -gradient, np.inf, step_size, passes, None, Status.DIVERGED, memory=memory)
     decrement = step_size * float(gradient @ gradient)
     return State(point, -step_size * gradient, decrement, step_size, passes, memory=memory)
 
 
-def _evaluated(point: Any, x: np.ndarray) -> Any:
+def _evaluated(point: Any, x: Any1D) -> Any:
     """The point at x with its gradient, which brings the value along in the same pass."""
     following = point.problem.at(x)
     with np.errstate(all="ignore"):  # too long a step may leave the floating-point range; the caller looks
@@ -52,24 +51,31 @@ def _higher(point: Any, value: float) -> bool:
 
 
 @dataclass(frozen=True)
-class GradientDescent:
+class GradientDescent(Method):
     """x <- x - alpha grad f(x).
 
-    Tuned: alpha = 1/L; on quadratics 2/(L + mu). A step that raises the objective halves alpha: L was too small.
+    Tuned: alpha = 1/L; on quadratics 2/(L + mu). With ``guard``, which tuning switches on, a step that raises the
+    objective halves alpha: L was too small. A step that was given is taken as it is.
     Rate: (1 - mu/L)^k in f for alpha = 1/L; on quadratics (1 - 2/(kappa + 1))^2k.
     Source: Nesterov, Lectures on Convex Optimization (2018), theorem 2.1.15.
     """
 
     step_size: float | None = None
-    name: str = "gradient-descent"
-    needs: frozenset[str] = frozenset({"value", "gradient"})
-    certifies: bool = False
-    polish_steps: int = 0
-    reference: str = "Nesterov, Lectures on Convex Optimization (2018), section 2.1.5"
+    guard: bool = False
+    name: ClassVar[str] = "gradient-descent"
+    needs: ClassVar[frozenset[str]] = frozenset({"value", "gradient"})
+    reference: ClassVar[str] = "Nesterov, Lectures on Convex Optimization (2018), section 2.1.5"
 
-    def tuned(self, largest: float, smallest: float, *, quadratic: bool = False) -> GradientDescent:
+    @property
+    def is_tuned(self) -> bool:
+        """Whether the step is known."""
+        return self.step_size is not None
+
+    def tuned(
+        self, largest: float, smallest: float, *, quadratic: bool = False, noise: Noise | None = None
+    ) -> GradientDescent:
         """The step for curvatures between ``smallest`` (mu) and ``largest`` (L)."""
-        return replace(self, step_size=2.0 / (largest + smallest) if quadratic else 1.0 / largest)
+        return replace(self, step_size=2.0 / (largest + smallest) if quadratic else 1.0 / largest, guard=True)
 
     def rate(self, largest: float, smallest: float, *, quadratic: bool = False) -> float:
         """The factor by which f - f* shrinks a step, at worst."""
@@ -78,11 +84,14 @@ class GradientDescent:
 
     def init(self, point: Any) -> State:
         """Start with the given step."""
-        return _start(point, self.step_size, self.name)
+        return _start(point, self.step_size)
 
     def step(self, state: State) -> State:
-        """One step; halved until the objective does not rise."""
+        """One step; with the guard, halved until the objective does not rise."""
         alpha, passes = state.memory["step_size"], 0.0
+        if not self.guard:
+            point = _evaluated(state.point, state.point.x - alpha * state.point.gradient)
+            return _proposed(point, alpha, state.memory, 2.0)
         for _ in range(MAX_HALVINGS):
             point = _evaluated(state.point, state.point.x - alpha * state.point.gradient)
             passes += 2.0
@@ -96,7 +105,7 @@ class GradientDescent:
 
 
 @dataclass(frozen=True)
-class HeavyBall:
+class HeavyBall(Method):
     """x <- x - alpha grad f(x) + beta (x - x_previous): for quadratics.
 
     Tuned: sqrt(beta) = (sqrt(kappa) - 1)/(sqrt(kappa) + 1), alpha = (2 + 2 beta)/(L + mu).
@@ -109,13 +118,18 @@ class HeavyBall:
     step_size: float | None = None
     momentum: float = 0.0
     patience: float = 10.0
-    name: str = "heavy-ball"
-    needs: frozenset[str] = frozenset({"value", "gradient"})
-    certifies: bool = False
-    polish_steps: int = 0
-    reference: str = "Polyak, USSR Computational Mathematics and Mathematical Physics 4 (1964), 1-17"
+    name: ClassVar[str] = "heavy-ball"
+    needs: ClassVar[frozenset[str]] = frozenset({"value", "gradient"})
+    reference: ClassVar[str] = "Polyak, USSR Computational Mathematics and Mathematical Physics 4 (1964), 1-17"
 
-    def tuned(self, largest: float, smallest: float, *, quadratic: bool = True) -> HeavyBall:
+    @property
+    def is_tuned(self) -> bool:
+        """Whether the step is known."""
+        return self.step_size is not None
+
+    def tuned(
+        self, largest: float, smallest: float, *, quadratic: bool = True, noise: Noise | None = None
+    ) -> HeavyBall:
         """Step and momentum for curvatures between ``smallest`` (mu) and ``largest`` (L)."""
         root = math.sqrt(largest / smallest)
         beta = ((root - 1) / (root + 1)) ** 2
@@ -128,8 +142,9 @@ class HeavyBall:
 
     def init(self, point: Any) -> State:
         """Start at rest."""
-        state = _start(point, self.step_size, self.name)
-        return replace(state, memory={**state.memory, "reference": point.value, "best": point})
+        state = _start(point, self.step_size)
+        memory = {**state.memory, "reference": point.value, "best": point, "ceiling": ceiling(state)}
+        return replace(state, memory=memory)
 
     def step(self, state: State) -> State:
         """One step; the guard looks back now and then."""
@@ -142,7 +157,7 @@ class HeavyBall:
             memory["best"] = following
         # On a quadratic the start may climb for some multiples of 1/(1 - sqrt(beta)) steps before it falls.
         patience = self.patience / (1 - math.sqrt(self.momentum))
-        if not np.isfinite(following.value) or memory["age"] > patience:
+        if not following.value <= memory["ceiling"] or memory["age"] > patience:
             if not memory["best"].value < memory["reference"]:
                 following = memory["best"]
                 memory.update(step_size=alpha / 2, previous=following.x)
@@ -156,7 +171,7 @@ class HeavyBall:
 
 
 @dataclass(frozen=True)
-class Nesterov:
+class Nesterov(Method):
     """x_k = y_k - alpha grad f(y_k); y_{k+1} = x_k + (t_k - 1)/t_{k+1} (x_k - x_{k-1}), restarted by the gradient test.
 
     Tuned: alpha = 1/L. mu need not be known: momentum is dropped whenever grad f(y_k)'(x_k - x_{k-1}) > 0.
@@ -166,13 +181,18 @@ class Nesterov:
 
     step_size: float | None = None
     patience: int = 100
-    name: str = "nesterov"
-    needs: frozenset[str] = frozenset({"value", "gradient"})
-    certifies: bool = False
-    polish_steps: int = 0
-    reference: str = "O'Donoghue and Candes, Foundations of Computational Mathematics 15 (2015), 715-732"
+    name: ClassVar[str] = "nesterov"
+    needs: ClassVar[frozenset[str]] = frozenset({"value", "gradient"})
+    reference: ClassVar[str] = "O'Donoghue and Candes, Foundations of Computational Mathematics 15 (2015), 715-732"
 
-    def tuned(self, largest: float, smallest: float, *, quadratic: bool = False) -> Nesterov:
+    @property
+    def is_tuned(self) -> bool:
+        """Whether the step is known."""
+        return self.step_size is not None
+
+    def tuned(
+        self, largest: float, smallest: float, *, quadratic: bool = False, noise: Noise | None = None
+    ) -> Nesterov:
         """The step for a largest curvature of ``largest`` (L)."""
         return replace(self, step_size=1.0 / largest)
 
@@ -182,7 +202,7 @@ class Nesterov:
 
     def init(self, point: Any) -> State:
         """Start without momentum; ``previous`` is the last x, the point is at y."""
-        state = _start(point, self.step_size, self.name)
+        state = _start(point, self.step_size)
         return replace(state, memory={**state.memory, "t": 1.0, "reference": point.value, "best": point, "idle": 0})
 
     def step(self, state: State) -> State:

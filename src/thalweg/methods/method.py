@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
 from thalweg.core.errors import OracleError
 from thalweg.core.records import Certificate, Status
+from thalweg.core.vector import Any1D
 from thalweg.linalg import Factor
+
+#: A run that has climbed this many times its first value, or the first promised decrease, above the start.
+DIVERGED_BY = 1e8
 
 
 class Line(Protocol):
-    """The objective along a direction."""
+    """The objective along a direction.
+
+    Attributes:
+        passes: Passes over the data (value and gradient of a function: two) spent so far on making the line and on its
+            trials, with the gradient at the accepted one.
+
+    """
+
+    passes: float
 
     def value_slope(self, t: float) -> tuple[float, float]:
         """The objective at step t and its derivative in t."""
@@ -25,15 +39,15 @@ class Line(Protocol):
 class Point(Protocol):
     """A place where oracles answer; what has been computed there is kept."""
 
-    x: np.ndarray
+    x: Any1D
 
     @property
     def value(self) -> float:
         """The objective."""
 
     @property
-    def gradient(self) -> np.ndarray:
-        """The gradient, shape (size,)."""
+    def gradient(self) -> Any1D:
+        """The gradient, laid out like x."""
 
     @property
     def hessian(self) -> np.ndarray:
@@ -43,15 +57,22 @@ class Point(Protocol):
     def hessian_passes(self) -> float:
         """What forming the Hessian costs, in passes over the data."""
 
-    def hvp(self, v: np.ndarray) -> np.ndarray:
+    @property
+    def factored(self) -> Factor | None:
+        """A solver with the Hessian, over all entries of x in order, that always gives a descent direction.
+
+        None where the Hessian is not finite.
+        """
+
+    def hvp(self, v: Any1D) -> Any1D:
         """Hessian times v."""
 
-    def along(self, direction: np.ndarray) -> Line:
+    def along(self, direction: Any1D) -> Line:
         """The objective along a direction."""
 
     def certificate(
         self,
-        direction: np.ndarray | None = None,
+        direction: Any1D | None = None,
         refine: Factor | None = None,
         wanted: float = np.inf,
     ) -> Certificate:
@@ -76,7 +97,7 @@ class State:
     """
 
     point: Any
-    direction: np.ndarray
+    direction: Any1D
     decrement: float
     step_size: float = 0.0
     passes: float = 0.0
@@ -86,34 +107,91 @@ class State:
     memory: dict[str, Any] = field(default_factory=dict)
 
 
-class Method(Protocol):
-    """A method: immutable settings with two functions."""
+@dataclass(frozen=True)
+class Noise:
+    """What stochastic methods are tuned by, beside L and mu.
 
-    @property
-    def name(self) -> str:
-        """What reports call it."""
+    Attributes:
+        variance: sigma^2 = E||g_i - g||^2 of one example, in the region visited.
+        largest_single: L_max, the largest curvature of a single example.
+        examples: n.
+        gap: f - f* at the start, or a guess of it.
+        target: Wanted f - f*.
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """Oracles a point must answer."""
+    """
 
-    @property
-    def certifies(self) -> bool:
-        """Whether its direction is close to Newton's, so that the certificate follows from it at every step."""
+    variance: float
+    largest_single: float
+    examples: int
+    gap: float
+    target: float
 
-    @property
-    def polish_steps(self) -> int:
-        """Steps worth taking beyond the target, towards the precision floor: each must shrink the bound fourfold."""
 
-    @property
-    def reference(self) -> str:
-        """Paper or book."""
+class Method(ABC):
+    """A method: immutable settings with ``init`` and ``step``, its tuning from the constants, its rate, its reference.
 
+    Attributes:
+        name: What reports call it.
+        needs: Oracles a point must answer.
+        reference: Paper or book.
+        certifies: Whether its direction is close to Newton's, so that a certificate follows from it at every step.
+        estimates: Whether half its decrement estimates f - f* on functions of which nothing can be proven.
+        polish_steps: Steps worth taking beyond the target, towards the precision floor: each must shrink the bound
+            fourfold.
+        stall_steps: Steps without a new lowest value, beyond rounding, before a run counts as stuck.
+        noisy: Whether steps follow sampled gradients, so that values need not fall.
+
+    """
+
+    name: ClassVar[str]
+    needs: ClassVar[frozenset[str]]
+    reference: ClassVar[str]
+    certifies: ClassVar[bool] = False
+    estimates: ClassVar[bool] = False
+    polish_steps: ClassVar[int] = 0
+    stall_steps: ClassVar[int] = 1000
+    noisy: ClassVar[bool] = False
+
+    @abstractmethod
     def init(self, point: Any) -> State:
         """The state at the starting point."""
 
+    @abstractmethod
     def step(self, state: State) -> State:
         """One step."""
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether it can run as it is: its step needs no constants, or was given."""
+        return True
+
+    def tuned(self, largest: float, smallest: float, *, quadratic: bool = False, noise: Noise | None = None) -> Self:
+        """The settings for curvatures between ``smallest`` (mu) and ``largest`` (L).
+
+        Args:
+            largest: L.
+            smallest: mu, at least 0.
+            quadratic: Whether the objective is a quadratic.
+            noise: What is known of single examples, for stochastic methods.
+
+        """
+        return self
+
+    def rate(self, largest: float, smallest: float, *, quadratic: bool = False) -> float:
+        """The factor by which f - f* shrinks a step when tuned; nan where theory gives none.
+
+        Args:
+            largest: L.
+            smallest: mu.
+            quadratic: Whether the objective is a quadratic.
+
+        """
+        return math.nan
+
+
+def ceiling(start: State) -> float:
+    """The value above which a run has diverged: far beyond what momentum, or a first step too long, climbs to."""
+    return float(start.point.value + DIVERGED_BY * max(abs(start.point.value), start.decrement))
 
 
 def check_oracles(method: Method, point: Any) -> None:

@@ -3,38 +3,57 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from thalweg.core.records import Status
-from thalweg.linalg import Factor, factor, preconditioned_cg
-from thalweg.methods.method import State
+from thalweg.core.vector import Any1D, finite, flat, like, norm
+from thalweg.linalg import Factor, preconditioned_cg
+from thalweg.methods.method import Method, State
 from thalweg.methods.search import wolfe
 
 #: Where a Hessian costs less than a few products, an older factor is not worth trying.
 LEAST_PRODUCTS = 3
 
 
-def advance(state: State, first: float = 1.0, curvature: float = 0.5) -> tuple[Any, float, Status | None]:
-    """Search along the state's direction: the next point, the step, and why there is none."""
+@dataclass(frozen=True)
+class Advance:
+    """What a line search came to.
+
+    Attributes:
+        point: Where it ended.
+        step_size: Along the direction; 0 where none was found.
+        failure: Why there is no step, if so.
+        passes: What the line, its trials and the gradient at the end cost.
+
+    """
+
+    point: Any
+    step_size: float
+    failure: Status | None
+    passes: float
+
+
+def advance(state: State, first: float = 1.0, curvature: float = 0.5) -> Advance:
+    """Search along the state's direction for a step that satisfies the strong Wolfe conditions."""
     slope = float(state.point.gradient @ state.direction)
     if not slope < 0:
-        return state.point, 0.0, Status.LINE_SEARCH_FAILED if slope > 0 else Status.NO_PROGRESS
+        return Advance(state.point, 0.0, Status.LINE_SEARCH_FAILED if slope > 0 else Status.NO_PROGRESS, 0.0)
     line = state.point.along(state.direction)
     found = wolfe(line, state.point.value, slope, first=first, curvature=curvature)
     if found.unbounded:
-        return line.at(found.step_size), found.step_size, Status.DIVERGED
+        return Advance(line.at(found.step_size), found.step_size, Status.DIVERGED, line.passes)
     if found.step_size == 0.0:
-        return state.point, 0.0, Status.LINE_SEARCH_FAILED
-    return line.at(found.step_size), found.step_size, None
+        return Advance(state.point, 0.0, Status.LINE_SEARCH_FAILED, line.passes)
+    return Advance(line.at(found.step_size), found.step_size, None, line.passes)
 
 
 # --- Newton ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Newton:
+class Newton(Method):
     """Damped Newton: H d = -g by Cholesky, a shifted factor where H is not positive definite.
 
     A factor serves several steps, and ``first_solver`` may bring one from elsewhere: as long as conjugate gradients on
@@ -47,38 +66,50 @@ class Newton:
     forcing: float = 1e-2
     share: float = 0.3
     first_solver: Factor | None = None
-    name: str = "newton"
-    needs: frozenset[str] = frozenset({"value", "gradient", "hvp", "hessian", "hessian_passes", "along"})
-    certifies: bool = True
-    polish_steps: int = 12
-    reference: str = "Boyd and Vandenberghe, Convex Optimization (2004), section 9.5"
+    name: ClassVar[str] = "newton"
+    needs: ClassVar[frozenset[str]] = frozenset({"value", "gradient", "hvp", "factored", "hessian_passes", "along"})
+    reference: ClassVar[str] = "Boyd and Vandenberghe, Convex Optimization (2004), section 9.5"
+    certifies: ClassVar[bool] = True
+    stall_steps: ClassVar[int] = 8
+    polish_steps: ClassVar[int] = 12
 
     def init(self, point: Any) -> State:
         """Factor the Hessian at the start, or try the solver that was given."""
-        return self._fresh(point, 0.0, 2.0) if self.first_solver is None else self._reuse(point, 0.0, self.first_solver)
+        return (
+            self._fresh(point, 0.0, 2.0)
+            if self.first_solver is None
+            else self._reuse(point, 0.0, self.first_solver, 2.0)
+        )
 
     def step(self, state: State) -> State:
         """Search along the Newton direction, then propose the next one with the old or a new factor."""
         # A nearly exact minimum along the line costs O(n) a trial and saves steps where the Hessian still changes.
-        point, step_size, failure = advance(state, curvature=0.1)
-        if failure is not None:
-            return State(point, state.direction, state.decrement, step_size, 1.0, state.refine, failure)
-        return (
-            self._fresh(point, step_size, 2.0) if state.refine is None else self._reuse(point, step_size, state.refine)
-        )
+        found = advance(state, curvature=0.1)
+        point, step_size = found.point, found.step_size
+        if found.failure is not None:
+            return State(point, state.direction, state.decrement, step_size, found.passes, state.refine, found.failure)
+        if state.refine is None:
+            return self._fresh(point, step_size, found.passes)
+        return self._reuse(point, step_size, state.refine, found.passes)
 
-    def _reuse(self, point: Any, step_size: float, solve: Factor) -> State:
+    def _reuse(self, point: Any, step_size: float, solve: Factor, passes: float) -> State:
         """The direction with an older factor as preconditioner; a new one where that is not good enough."""
         limit = int(self.share * point.hessian_passes / 2)
-        if limit < LEAST_PRODUCTS or not np.isfinite(point.gradient).all():
-            return self._fresh(point, step_size, 2.0)
+        if limit < LEAST_PRODUCTS or not finite(point.gradient):
+            return self._fresh(point, step_size, passes)
+
+        def precondition(r: Any1D) -> Any1D:
+            return like(r, solve(flat(r)))
+
         with np.errstate(all="ignore"):  # nearly flat curvature may overflow; the line search looks at what came of it
-            direction, products, reached = preconditioned_cg(point.hvp, -point.gradient, solve, self.forcing, limit)
-        reached = reached and bool(np.isfinite(direction).all())
+            direction, products, reached = preconditioned_cg(
+                point.hvp, -point.gradient, precondition, self.forcing, limit
+            )
+        reached = reached and finite(direction)
         if reached:
             decrement = -float(point.gradient @ direction)
-            return State(point, direction, decrement, step_size, 2.0 + 2 * products, solve)
-        fresh = self._fresh(point, step_size, 2.0 + 2 * products)
+            return State(point, direction, decrement, step_size, passes + 2 * products, solve)
+        fresh = self._fresh(point, step_size, passes + 2 * products)
         if solve is not self.first_solver:
             return fresh
         return replace(
@@ -88,11 +119,10 @@ class Newton:
 
     def _fresh(self, point: Any, step_size: float, passes: float) -> State:
         gradient = point.gradient
-        hessian = point.hessian
-        if not (np.isfinite(gradient).all() and np.isfinite(hessian).all()):
+        solve = point.factored if finite(gradient) else None
+        if solve is None:
             return State(point, -gradient, np.inf, step_size, passes, None, Status.DIVERGED)
-        solve = factor(hessian)
-        direction = -solve(gradient)
+        direction = like(gradient, -solve(flat(gradient)))
         work = passes + point.hessian_passes
         return State(point, direction, -float(gradient @ direction), step_size, work, solve)
 
@@ -101,7 +131,7 @@ class Newton:
 
 
 @dataclass(frozen=True)
-class NewtonCG:
+class NewtonCG(Method):
     """Truncated Newton: conjugate gradients on H d = -g, to a residual of min(0.1, sqrt(||g|| / ||g_0||)) ||g||.
 
     Memory O(d); each inner step is one Hessian-vector product (two passes).
@@ -109,34 +139,38 @@ class NewtonCG:
     """
 
     max_products: int = 500
-    name: str = "newton-cg"
-    needs: frozenset[str] = frozenset({"value", "gradient", "hvp", "along"})
-    certifies: bool = True
-    polish_steps: int = 1
-    reference: str = "Nocedal and Wright, Numerical Optimization (2006), section 7.1"
+    name: ClassVar[str] = "newton-cg"
+    needs: ClassVar[frozenset[str]] = frozenset({"value", "gradient", "hvp", "along"})
+    reference: ClassVar[str] = "Nocedal and Wright, Numerical Optimization (2006), section 7.1"
+    certifies: ClassVar[bool] = True
+    stall_steps: ClassVar[int] = 8
+    polish_steps: ClassVar[int] = 1
 
     def init(self, point: Any) -> State:
         """The truncated Newton direction at the start."""
-        return self._propose(point, 0.0, 2.0, float(np.linalg.norm(point.gradient)))
+        return self._propose(point, 0.0, 2.0, norm(point.gradient))
 
     def step(self, state: State) -> State:
         """Search along the direction, then propose the next one."""
-        point, step_size, failure = advance(state)
-        if failure is not None:
-            return State(point, state.direction, state.decrement, step_size, 1.0, None, failure, memory=state.memory)
-        return self._propose(point, step_size, 2.0, state.memory["first_norm"])
+        found = advance(state)
+        if found.failure is not None:
+            return State(
+                found.point, state.direction, state.decrement, found.step_size, found.passes, None, found.failure,
+                memory=state.memory,
+            )  # fmt: skip
+        return self._propose(found.point, found.step_size, found.passes, state.memory["first_norm"])
 
     def _propose(self, point: Any, step_size: float, passes: float, first_norm: float) -> State:
         gradient = point.gradient
-        norm = float(np.linalg.norm(gradient))
-        if not np.isfinite(norm):
+        length = norm(gradient)
+        if not np.isfinite(length):
             return State(point, -gradient, np.inf, step_size, passes, None, Status.DIVERGED)
-        ratio = norm / first_norm if first_norm > 0 else 0.0
+        ratio = length / first_norm if first_norm > 0 else 0.0
         with np.errstate(all="ignore"):
             direction, products, _ = preconditioned_cg(
                 point.hvp, -gradient, lambda r: r, min(0.1, ratio**0.5), self.max_products
             )
-        if not np.isfinite(direction).all():
+        if not finite(direction):
             direction = -gradient
         decrement = -float(gradient @ direction)
         memory = {"first_norm": first_norm}

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from thalweg.core.records import Status
-from thalweg.methods.method import State
+from thalweg.core.vector import Any1D, finite, norm
+from thalweg.methods.method import Method, State
 from thalweg.methods.newton import advance
 
 
 @dataclass(frozen=True)
-class LBFGS:
+class LBFGS(Method):
     """Limited-memory BFGS: the inverse Hessian from the last ``memory`` pairs (x_{k+1}-x_k, g_{k+1}-g_k).
 
     Memory O(memory d); two passes a step. Pairs with s'y <= 0 (rounding) are left out.
@@ -21,11 +22,10 @@ class LBFGS:
     """
 
     memory: int = 20
-    name: str = "l-bfgs"
-    needs: frozenset[str] = frozenset({"value", "gradient", "along"})
-    certifies: bool = False
-    polish_steps: int = 0
-    reference: str = "Liu and Nocedal, Mathematical Programming 45 (1989), 503-528"
+    name: ClassVar[str] = "l-bfgs"
+    needs: ClassVar[frozenset[str]] = frozenset({"value", "gradient", "along"})
+    reference: ClassVar[str] = "Liu and Nocedal, Mathematical Programming 45 (1989), 503-528"
+    estimates: ClassVar[bool] = True
 
     def init(self, point: Any) -> State:
         """Steepest descent first."""
@@ -34,24 +34,27 @@ class LBFGS:
 
     def step(self, state: State) -> State:
         """Search along -H g, then update the pairs."""
-        first = 1.0 if state.memory["pairs"] else 1.0 / max(float(np.linalg.norm(state.direction)), 1e-300)
-        point, step_size, failure = advance(state, first=first, curvature=0.9 if state.memory["pairs"] else 0.1)
-        if failure is not None:
-            return State(point, state.direction, state.decrement, step_size, 1.0, None, failure, memory=state.memory)
+        first = 1.0 if state.memory["pairs"] else 1.0 / max(norm(state.direction), 1e-300)
+        found = advance(state, first=first, curvature=0.9 if state.memory["pairs"] else 0.1)
+        point, step_size, passes = found.point, found.step_size, found.passes
+        if found.failure is not None:
+            return State(
+                point, state.direction, state.decrement, step_size, passes, None, found.failure, memory=state.memory
+            )
         gradient = point.gradient
-        if not np.isfinite(gradient).all():
-            return State(point, -gradient, np.inf, step_size, 2.0, None, Status.DIVERGED, memory=state.memory)
+        if not finite(gradient):
+            return State(point, -gradient, np.inf, step_size, passes, None, Status.DIVERGED, memory=state.memory)
         s, y = point.x - state.point.x, gradient - state.point.gradient
         pairs = state.memory["pairs"]
-        if float(s @ y) > 1e-12 * float(np.linalg.norm(s) * np.linalg.norm(y)):
+        if float(s @ y) > 1e-12 * norm(s) * norm(y):
             pairs = (*pairs, (s, y, 1.0 / float(s @ y)))[-self.memory :]
         direction = -_two_loops(gradient, pairs)
-        return State(point, direction, -float(gradient @ direction), step_size, 2.0, memory={"pairs": pairs})
+        return State(point, direction, -float(gradient @ direction), step_size, passes, memory={"pairs": pairs})
 
 
-def _two_loops(gradient: np.ndarray, pairs: tuple[tuple[np.ndarray, np.ndarray, float], ...]) -> np.ndarray:
+def _two_loops(gradient: Any1D, pairs: tuple[tuple[Any, Any, float], ...]) -> Any1D:
     """H g by the two-loop recursion, started from (s'y / y'y) I."""
-    q = gradient.copy()
+    q = 1.0 * gradient  # a copy
     alphas = []
     for s, y, rho in reversed(pairs):
         alpha = rho * float(s @ q)

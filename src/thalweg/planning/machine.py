@@ -111,9 +111,7 @@ def _step_seconds(name: str) -> float:
     y = np.sign(X[:, 0] + rng.normal(size=40))
     problem = FiniteSum(X, y, default_loss("two classes"), 1e-4)
     changed = ChangedProblem(problem, Standardizing(problem))
-    method = METHODS[name]
-    if hasattr(method, "tuned"):
-        method = method.tuned(4.0, 0.1)
+    method = METHODS[name].tuned(4.0, 0.1)
 
     def run() -> int:
         *_, last = drive(changed, method, np.zeros(changed.size), target=1e-13, max_steps=30)

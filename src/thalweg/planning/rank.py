@@ -12,7 +12,7 @@ from thalweg.core.plan import Plan, Prediction
 from thalweg.core.random import generator
 from thalweg.linalg import factor, lanczos
 from thalweg.linalg.rows import SINGLE_BLOCK_ELEMENTS
-from thalweg.methods import METHODS, GradientDescent, HeavyBall, Method, Nesterov, Newton
+from thalweg.methods import METHODS, Method, Newton
 from thalweg.planning.machine import MachineProfile, machine_profile
 from thalweg.problems import ChangedProblem, FiniteSum
 from thalweg.theory import Rehearsal, bound_on_steps, foresee, foresee_rest, rehearse
@@ -72,14 +72,7 @@ class Prospect:
 
     def method(self, name: str) -> Method:
         """A method tuned by what was measured."""
-        return tuned(METHODS[name], self.largest, self.smallest, self.quadratic)
-
-
-def tuned(method: Method, largest: float, smallest: float, quadratic: bool) -> Method:
-    """First-order methods get their step from the constants; the others need none."""
-    if isinstance(method, (GradientDescent, HeavyBall, Nesterov)):
-        return method.tuned(largest, smallest, quadratic=quadratic)
-    return method
+        return METHODS[name].tuned(self.largest, self.smallest, quadratic=self.quadratic)
 
 
 def newton_work(problem: FiniteSum) -> float:
@@ -187,13 +180,13 @@ def make_plan(
     start_value = problem.at(zero).value
     rows = []
     for name in names:
-        method = tuned(METHODS[name], largest, smallest, quadratic)
+        method = METHODS[name].tuned(largest, smallest, quadratic=quadratic)
         seen = foresee(rehearsal, method, zero, target)
         if warm and name == "newton":
             seen = _warmed(base, seen, rehearsal.rows)
         row = _priced(base, name, seen, profile, pass_seconds, quadratic)
-        if isinstance(method, (GradientDescent, HeavyBall, Nesterov)):
-            rate = method.rate(largest, smallest, quadratic=quadratic)
+        rate = method.rate(largest, smallest, quadratic=quadratic)
+        if np.isfinite(rate):
             row = replace(row, bound=bound_on_steps(rate, start_value - rehearsal.point.value, target))
         rows.append(row)
     rows.sort(key=lambda row: row.seconds)

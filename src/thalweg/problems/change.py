@@ -108,6 +108,9 @@ class ChangedProblem:
         """The point at v."""
         return ChangedPoint(self, v, self.base.at(self.change.forward(v)))
 
+    #: A certificate is a proof where one can be had.
+    provable = True
+
     @property
     def convex(self) -> bool | None:
         """Whether the objective is proven convex."""
@@ -154,6 +157,11 @@ class ChangedPoint:
         change = self.problem.change
         return change.adjoint(self.base.hvp(change.forward(v)))
 
+    @cached_property
+    def factored(self) -> Factor | None:
+        """A solver with the Hessian that always gives a descent direction; None where that is not finite."""
+        return factor(self.hessian) if np.isfinite(self.hessian).all() else None
+
     def _solver(self) -> Factor:
         """A solver with the Hessian: by a factor where that is small, else by products."""
         if self.problem.size <= LARGEST_FACTOR:
@@ -190,6 +198,7 @@ class ChangedLine:
     def __init__(self, point: ChangedPoint, direction: np.ndarray) -> None:
         self.start = point
         self.direction = direction
+        self.passes = 2.0
         self.base: FiniteSumLine = point.base.along(point.problem.change.forward(direction))
 
     def value_slope(self, t: float) -> tuple[float, float]:

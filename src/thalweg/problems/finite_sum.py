@@ -17,7 +17,7 @@ from thalweg.core.check import checked_number
 from thalweg.core.errors import InputError
 from thalweg.core.parallel import map_blocks
 from thalweg.core.records import Certificate
-from thalweg.linalg import Factor
+from thalweg.linalg import Factor, factor
 from thalweg.linalg.rows import SINGLE_BLOCK_ELEMENTS, Rows, as_rows, multiply, sum_pieces
 from thalweg.problems.certificate import certify
 from thalweg.problems.losses import Loss, Target, find_loss
@@ -67,6 +67,9 @@ class FiniteSum:
 
     def __repr__(self) -> str:
         return f"FiniteSum({self.n} rows x {self.d} features, loss={self.loss.name}, l2={self.l2:.3g})"
+
+    #: A certificate is a proof where one can be had.
+    provable = True
 
     @property
     def convex(self) -> bool | None:
@@ -325,6 +328,11 @@ class FiniteSumPoint:
         cached = problem.classes > 1 or problem.rows.stored <= SINGLE_BLOCK_ELEMENTS
         return max(2.0, (0.3 if cached else 0.08) * density * problem.d * (problem.classes + 1) / 2)
 
+    @cached_property
+    def factored(self) -> Factor | None:
+        """A solver with the Hessian that always gives a descent direction; None where that is not finite."""
+        return factor(self.hessian) if np.isfinite(self.hessian).all() else None
+
     def along(self, direction: np.ndarray) -> FiniteSumLine:
         """The objective along a direction; one pass, then O(n) a trial. The last line is kept."""
         if self._line is None or self._line.direction is not direction:
@@ -348,6 +356,7 @@ class FiniteSumLine:
         self.start = point
         self.direction = direction
         self.margins = point.problem.margins(direction)
+        self.passes = 2.0  # the margins of the direction, and the gradient at the step that is taken
         w, d = (v[: point.problem.classes * point.problem.d] for v in (point.x, direction))
         self._cross, self._square = point.problem.l2 * float(w @ d), point.problem.l2 * float(d @ d)
 

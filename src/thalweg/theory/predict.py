@@ -278,7 +278,7 @@ class _DiagonalPoint:
 
 class _DiagonalLine:
     def __init__(self, point: _DiagonalPoint, direction: np.ndarray) -> None:
-        self.point, self.direction = point, direction
+        self.point, self.direction, self.passes = point, direction, 2.0
         self.slope = float(point.gradient @ direction)
         self.bend = float(direction @ (point.problem.eigenvalues * direction))
 

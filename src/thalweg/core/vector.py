@@ -1,0 +1,255 @@
+"""Vectors that methods move: one NumPy array of shape (size,), or a tuple of leaves of any shapes, NumPy or torch.
+
+A method is written once, with ``+``, ``-``, numbers times vectors, ``a @ b`` for the inner product, and the functions
+here for what works entry by entry. Plain arrays pay nothing for it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from array_api_compat import array_namespace, is_torch_array
+
+from thalweg.core.errors import InputError
+
+Leaf: TypeAlias = Any
+"""A NumPy array or a torch tensor of floating numbers, of any shape."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Vector:
+    """Leaves that together are one vector; entry-wise arithmetic leaf by leaf.
+
+    Attributes:
+        leaves: The arrays, all of one library.
+        form: How a user sees them: ``"array"`` (one leaf as it is), ``"tuple"``, ``"list"``, or the names of a mapping.
+
+    """
+
+    leaves: tuple[Leaf, ...]
+    form: str | tuple[str, ...] = "tuple"
+
+    # NumPy's numbers leave products with a Vector to it.
+    __array_ufunc__ = None
+
+    def _with(self, leaves: Iterator[Leaf]) -> Vector:
+        return Vector(tuple(leaves), self.form)
+
+    def _pairs(self, other: Vector) -> Iterator[tuple[Leaf, Leaf]]:
+        return zip(self.leaves, other.leaves, strict=True)
+
+    def __add__(self, other: Any) -> Vector:
+        if isinstance(other, Vector):
+            return self._with(a + b for a, b in self._pairs(other))
+        number = float(other)
+        return self._with(a + number for a in self.leaves)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Vector:
+        if isinstance(other, Vector):
+            return self._with(a - b for a, b in self._pairs(other))
+        return self + -float(other)
+
+    def __mul__(self, other: Any) -> Vector:
+        if isinstance(other, Vector):
+            return self._with(a * b for a, b in self._pairs(other))
+        number = float(other)
+        return self._with(a * number for a in self.leaves)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Vector:
+        if isinstance(other, Vector):
+            return self._with(a / b for a, b in self._pairs(other))
+        number = float(other)
+        return self._with(a / number for a in self.leaves)
+
+    def __neg__(self) -> Vector:
+        return self._with(-a for a in self.leaves)
+
+    def __matmul__(self, other: Vector) -> float:
+        """The inner product."""
+        return math.fsum(float(_inner(a, b)) for a, b in self._pairs(other))
+
+    def __repr__(self) -> str:
+        return f"Vector({', '.join(str(tuple(leaf.shape)) for leaf in self.leaves)})"
+
+    @property
+    def size(self) -> int:
+        """Number of entries of all leaves together."""
+        return sum(math.prod(leaf.shape) for leaf in self.leaves)
+
+
+Any1D: TypeAlias = "np.ndarray | Vector"
+
+
+def _inner(a: Leaf, b: Leaf) -> Any:
+    return a.reshape(-1) @ b.reshape(-1)
+
+
+def as_vector(x: Any, name: str = "x0") -> Any1D:
+    """What a user gives as a starting point, as a vector; leaves are copied.
+
+    Args:
+        x: A number, an array of any shape (NumPy, torch, nested lists of numbers), or a tuple, list or mapping of
+            arrays. Integers become float64.
+        name: What the caller calls it.
+
+    Raises:
+        InputError: Empty, not numbers, not finite, or leaves of different libraries.
+
+    """
+    if isinstance(x, Vector):
+        return Vector(tuple(_leaf(leaf, name) for leaf in x.leaves), x.form)
+    if isinstance(x, Mapping):
+        _some(x, name)
+        return _one_library(
+            Vector(tuple(_leaf(a, f"{name}[{key!r}]") for key, a in x.items()), tuple(map(str, x))), name
+        )
+    if isinstance(x, (tuple, list)) and any(np.ndim(a) > 0 or is_torch_array(a) for a in x if not _nested(a)):
+        leaves = tuple(_leaf(a, f"{name}[{index}]") for index, a in enumerate(x))
+        return _one_library(Vector(leaves, "tuple" if isinstance(x, tuple) else "list"), name)
+    leaf = _leaf(x, name)
+    if math.prod(leaf.shape) == 0:
+        raise InputError(f"{name} has shape {tuple(leaf.shape)}", "give at least one number")
+    return leaf if isinstance(leaf, np.ndarray) and leaf.ndim == 1 else Vector((leaf,), "array")
+
+
+def as_user_sees(x: Any1D) -> Any:
+    """The vector in the form in which the user gave the start."""
+    if not isinstance(x, Vector):
+        return x
+    if x.form == "array":
+        return x.leaves[0]
+    if x.form in ("tuple", "list"):
+        return x.leaves if x.form == "tuple" else list(x.leaves)
+    return dict(zip(x.form, x.leaves, strict=True))
+
+
+def flat(x: Any1D) -> np.ndarray:
+    """All entries as one NumPy array of shape (size,): for what needs a matrix of the whole. No copy where possible."""
+    if not isinstance(x, Vector):
+        return x
+    parts = [np.asarray(leaf.detach().cpu() if is_torch_array(leaf) else leaf).reshape(-1) for leaf in x.leaves]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def like(x: Any1D, entries: np.ndarray) -> Any1D:
+    """The entries (size,) laid out like x, in its library, its element types and on its device."""
+    if not isinstance(x, Vector):
+        return entries
+    leaves: list[Any] = []
+    start = 0
+    for leaf in x.leaves:
+        count = math.prod(leaf.shape)
+        part = entries[start : start + count].reshape(tuple(leaf.shape))
+        if is_torch_array(leaf):
+            leaves.append(leaf.new_tensor(np.ascontiguousarray(part)))
+        else:
+            leaves.append(part.astype(leaf.dtype, copy=False))
+        start += count
+    return Vector(tuple(leaves), x.form)
+
+
+def norm(x: Any1D) -> float:
+    """The Euclidean length."""
+    return math.sqrt(max(float(x @ x), 0.0)) if isinstance(x, Vector) else float(np.linalg.norm(x))
+
+
+def finite(x: Any1D) -> bool:
+    """Whether every entry is."""
+    if isinstance(x, Vector):
+        return all(bool(array_namespace(leaf).all(array_namespace(leaf).isfinite(leaf))) for leaf in x.leaves)
+    return bool(np.isfinite(x).all())
+
+
+def eps(x: Any1D) -> float:
+    """Spacing of the numbers just above 1, of the coarsest leaf."""
+    leaves = x.leaves if isinstance(x, Vector) else (x,)
+    return max(float(array_namespace(leaf).finfo(leaf.dtype).eps) for leaf in leaves)
+
+
+def leafwise(function: Callable[..., Leaf], *vectors: Any1D) -> Any1D:
+    """Apply a function of leaves, leaf by leaf.
+
+    Args:
+        function: Takes one leaf of each vector and gives a leaf.
+        vectors: All of one layout.
+
+    """
+    first = vectors[0]
+    if not isinstance(first, Vector):
+        result: np.ndarray = function(*vectors)
+        return result
+    groups = zip(*(vector.leaves for vector in vectors), strict=True)  # type: ignore[union-attr]
+    return Vector(tuple(function(*group) for group in groups), first.form)
+
+
+def zeros_like(x: Any1D) -> Any1D:
+    """A vector of zeros laid out like x."""
+    return leafwise(lambda leaf: array_namespace(leaf).zeros_like(leaf), x)
+
+
+def sqrt(x: Any1D) -> Any1D:
+    """The square root of every entry."""
+    return leafwise(lambda leaf: array_namespace(leaf).sqrt(leaf), x)
+
+
+def sign(x: Any1D) -> Any1D:
+    """-1, 0 or 1 for every entry."""
+    return leafwise(lambda leaf: array_namespace(leaf).sign(leaf), x)
+
+
+def absolute(x: Any1D) -> Any1D:
+    """The size of every entry."""
+    return leafwise(lambda leaf: abs(leaf), x)
+
+
+def maximum(x: Any1D, y: Any1D) -> Any1D:
+    """The larger of every two entries."""
+    return leafwise(lambda a, b: array_namespace(a).maximum(a, b), x, y)
+
+
+def _nested(a: Any) -> bool:
+    """Whether it is a list of plain numbers, lists of them, and so on: an array as Python writes it."""
+    return isinstance(a, (list, tuple)) and all(_nested(b) or isinstance(b, (int, float)) for b in a)
+
+
+def _some(x: Any, name: str) -> None:
+    if not len(x):
+        raise InputError(f"{name} is an empty {type(x).__name__}", "give at least one array")
+
+
+def _one_library(x: Vector, name: str) -> Vector:
+    _some(x.leaves, name)
+    if len({is_torch_array(leaf) for leaf in x.leaves}) > 1:
+        raise InputError(f"{name} mixes NumPy arrays and torch tensors", "give leaves of one library")
+    if x.size == 0:
+        raise InputError(f"{name} has no entries", "give at least one number")
+    return x
+
+
+def _leaf(a: Any, name: str) -> Leaf:
+    if is_torch_array(a):
+        if not a.is_floating_point():
+            raise InputError(f"{name} has dtype {a.dtype}", "give a tensor of real floating numbers")
+        tensor = a.detach().clone()
+        if not bool(tensor.isfinite().all()):
+            raise InputError(f"{name} holds a value that is not finite", "start from finite numbers")
+        return tensor
+    try:
+        leaf = np.array(a)
+    except ValueError:
+        raise InputError(f"{name} is ragged: {a!r:.80}", "give rows of equal length, or a tuple of arrays") from None
+    if leaf.dtype.kind in "iu":
+        leaf = leaf.astype(np.float64)
+    if leaf.dtype.kind != "f":
+        raise InputError(f"{name} has dtype {leaf.dtype}: {a!r:.60}", "give real numbers")
+    if not np.isfinite(leaf).all():
+        raise InputError(f"{name} holds a value that is not finite: {a!r:.80}", "start from finite numbers")
+    return leaf

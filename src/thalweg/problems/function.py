@@ -1,0 +1,346 @@
+"""Any differentiable function as a problem: derivatives are derived, or given."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from thalweg.core.errors import InputError, UnsupportedError
+from thalweg.core.records import Certificate, CertificateKind
+from thalweg.core.vector import Any1D, Vector, as_user_sees, as_vector, finite, flat, like
+from thalweg.expr import compile as compile_function
+from thalweg.expr import grad, value_and_grad
+from thalweg.expr import hessian as derive_hessian
+from thalweg.expr.transforms import hvp as derive_hvp
+from thalweg.linalg import Factor, factor, preconditioned_cg
+
+#: Seconds that a derived oracle may spend in eager mode before it is compiled: about what compiling costs.
+EAGER_SECONDS = 0.03
+#: Parameters up to which a Hessian is formed; beyond, it is known by products.
+LARGEST_HESSIAN = 2_000
+#: Products with the Hessian that a certificate may spend where no matrix is formed.
+CERTIFYING_PRODUCTS = 200
+EPS = float(np.finfo(np.float64).eps)
+
+
+class Function:
+    """A function to be minimised.
+
+    Args:
+        f: Takes what ``x0`` is (an array, or a tuple, list or mapping of arrays, as one argument) and returns one
+            number; written with NumPy's functions, ``thalweg``'s or ``thalweg.numpy``'s where derivatives are to be
+            derived.
+        x0: Start: a number, an array, or a tuple, list or mapping of arrays.
+        gradient: Gives the gradient, laid out like x; derived when None.
+        value_and_gradient: Gives both at once; takes the place of ``gradient``.
+        hessian: Gives the Hessian, shape (size, size) over all entries in order; derived when None.
+        hvp: Gives the Hessian times v, as ``hvp(x, v)``; derived when None.
+        minimum: The known lowest value, for comparison; methods do not see it.
+        minimiser: A known minimiser, laid out like x, for comparison.
+        convex: Whether the function is known to be convex; None when nothing is known.
+        name: What reports call it; the function's own name when None.
+
+    Raises:
+        InputError: x0 is not made of finite numbers, f is no function, or f(x0) is not one real number.
+
+    Example:
+        >>> problem = Function(lambda x: ((x - 3.0) ** 2).sum(), x0=[0.0, 1.0])
+        >>> problem.at(problem.start()).gradient
+        array([-6., -4.])
+
+    """
+
+    #: f falls forever along a direction: no function tells that of itself.
+    l2 = math.nan
+    #: Bounds on f - f* are estimates.
+    provable = False
+
+    def __init__(
+        self,
+        f: Callable[[Any], Any],
+        x0: Any,
+        *,
+        gradient: Callable[[Any], Any] | None = None,
+        value_and_gradient: Callable[[Any], tuple[Any, Any]] | None = None,
+        hessian: Callable[[Any], Any] | None = None,
+        hvp: Callable[[Any, Any], Any] | None = None,
+        minimum: float | None = None,
+        minimiser: Any = None,
+        convex: bool | None = None,
+        name: str | None = None,
+    ) -> None:
+        for label, given in (
+            ("f", f), ("gradient", gradient), ("value_and_gradient", value_and_gradient), ("hessian", hessian),
+            ("hvp", hvp),
+        ):  # fmt: skip
+            if not callable(given) and (given is not None or label == "f"):
+                raise InputError(f"{label}={given!r} is no function", f"pass a function of x as {label}")
+        self.f = f
+        self.x0 = as_vector(x0)
+        self.size = int(self.x0.size)
+        self.convex = convex
+        self.minimum = minimum
+        self.minimiser = minimiser
+        name = name or getattr(f, "__name__", type(f).__name__)
+        self.name = "function" if name == "<lambda>" else name
+        self.derives_hessian = hessian is None
+        self._value_and_gradient = value_and_gradient
+        self._gradient = gradient
+        self._hessian, self._hvp = hessian, hvp
+        self._derived: dict[str, _Oracle] = {}
+        self.at(self.x0)._checked_start()
+
+    def __repr__(self) -> str:
+        return f"Function({self.name}, {self.size} parameters)"
+
+    def start(self) -> Any1D:
+        """Where a run begins unless told otherwise."""
+        return self.x0
+
+    def at(self, x: Any1D) -> FunctionPoint:
+        """The point at x, laid out like the start."""
+        return FunctionPoint(self, x)
+
+    def recession(self, direction: Any1D, noise: float = 1e-12, least: float = 0.0) -> bool:
+        """Whether the function is known to fall forever along the direction: never."""
+        return False
+
+    def flat_f(self, *leaves: Any) -> Any:
+        """The function of one array, or of several leaves: what derivatives are taken of."""
+        if not isinstance(self.x0, Vector):
+            return self.f(leaves[0])
+        return self.f(as_user_sees(Vector(leaves, self.x0.form)))
+
+    def oracle(self, kind: str) -> _Oracle:
+        """A derived function of the leaves, eager at first and compiled once it has cost enough."""
+        if kind not in self._derived:
+            leaves = len(self.x0.leaves) if isinstance(self.x0, Vector) else 1
+            argnums = tuple(range(leaves)) if leaves > 1 else 0
+            made = {
+                "value_and_gradient": lambda: value_and_grad(self.flat_f, argnums),
+                "gradient": lambda: grad(self.flat_f, argnums),
+                "hessian": lambda: derive_hessian(self._of_one_array()),
+                "hvp": lambda: derive_hvp(self._of_one_array()),
+            }[kind]()
+            self._derived[kind] = _Oracle(made)
+        return self._derived[kind]
+
+    def _of_one_array(self) -> Callable[[Any], Any]:
+        """The function of all entries in one array, for second derivatives across leaves."""
+        x0 = self.x0
+        if not isinstance(x0, Vector):
+            return self.f
+        shapes = [tuple(leaf.shape) for leaf in x0.leaves]
+        ends = np.cumsum([math.prod(shape) for shape in shapes])
+
+        def whole(entries: Any) -> Any:
+            leaves = [
+                entries[int(end) - math.prod(shape) : int(end)].reshape(shape)
+                for end, shape in zip(ends, shapes, strict=True)
+            ]
+            return self.flat_f(*leaves)
+
+        return whole
+
+
+class _Oracle:
+    """A derived function that is compiled once eager calls have cost as much as compiling would."""
+
+    def __init__(self, eager: Callable[..., Any]) -> None:
+        self.run = eager
+        self.eager = eager
+        self.spent = 0.0
+
+    def __call__(self, *args: Any) -> Any:
+        if self.spent < 0:
+            return self.run(*args)
+        if self.spent > EAGER_SECONDS:
+            self.spent = -1.0
+            compiled = compile_function(self.eager, fuse=False)
+            try:
+                answer = compiled(*args)
+            except (UnsupportedError, InputError):
+                return self.run(*args)  # Python control flow on values, or what only eager mode can do
+            self.run = compiled
+            return answer
+        started = time.perf_counter()
+        answer = self.eager(*args)
+        self.spent += time.perf_counter() - started
+        return answer
+
+
+class FunctionPoint:
+    """One point of a function with what was computed there, each once."""
+
+    def __init__(self, problem: Function, x: Any1D) -> None:
+        self.problem = problem
+        self.x = x
+        self._line: FunctionLine | None = None
+
+    def _checked_start(self) -> None:
+        value = self.problem.f(as_user_sees(self.x))
+        if np.shape(value) not in ((), (1,)) or np.asarray(value).dtype.kind not in "fiu":
+            raise InputError(
+                f"f(x0) = {value!r:.60} has shape {np.shape(value)}", "f must return one real number: a sum, a mean"
+            )
+
+    @cached_property
+    def value(self) -> float:
+        """The objective."""
+        return self._both[0]
+
+    @property
+    def gradient(self) -> Any1D:
+        """The gradient, laid out like x."""
+        return self._both[1]
+
+    @cached_property
+    def _both(self) -> tuple[float, Any1D]:
+        problem, seen = self.problem, as_user_sees(self.x)
+        with np.errstate(all="ignore"):  # a trial may leave the domain; whoever made it looks at what came of it
+            if problem._value_and_gradient is not None:
+                value, gradient = problem._value_and_gradient(seen)
+                return float(value), self._laid_out(gradient, "value_and_gradient")
+            if problem._gradient is not None:
+                return float(problem.f(seen)), self._laid_out(problem._gradient(seen), "gradient")
+            if not isinstance(self.x, Vector):
+                value, gradient = problem.oracle("value_and_gradient")(self.x)
+                return float(value), np.asarray(gradient)
+            value, gradients = problem.oracle("value_and_gradient")(*self.x.leaves)
+            gradients = gradients if len(self.x.leaves) > 1 else (gradients,)
+            return float(value), Vector(tuple(np.asarray(g) for g in gradients), self.x.form)
+
+    def _laid_out(self, given: Any, name: str) -> Any1D:
+        """A user's gradient as a vector like x."""
+        x = self.x
+        if not isinstance(x, Vector):
+            array = np.asarray(given, dtype=np.float64 if x.dtype == np.float64 else x.dtype)
+            if array.shape != x.shape:
+                raise InputError(f"{name} gave shape {array.shape}; x has shape {x.shape}", "return one entry for each")
+            return array
+        leaves = given.values() if isinstance(given, dict) else ((given,) if x.form == "array" else given)
+        vector = Vector(tuple(np.asarray(leaf) for leaf in leaves), x.form)
+        if [leaf.shape for leaf in vector.leaves] != [leaf.shape for leaf in x.leaves]:
+            raise InputError(f"{name} gave {vector}; x is {x}", "return leaves shaped like those of x")
+        return vector
+
+    @cached_property
+    def hessian(self) -> np.ndarray:
+        """The Hessian over all entries, shape (size, size), symmetric."""
+        problem = self.problem
+        with np.errstate(all="ignore"):
+            if problem._hessian is not None:
+                matrix = np.asarray(problem._hessian(as_user_sees(self.x)), dtype=np.float64)
+                if matrix.shape != (problem.size, problem.size):
+                    raise InputError(
+                        f"hessian gave shape {matrix.shape}; x has {problem.size} entries",
+                        f"return shape ({problem.size}, {problem.size})",
+                    )
+            elif problem._gradient is None and problem._value_and_gradient is None:
+                matrix = np.asarray(problem.oracle("hessian")(flat(self.x)))
+            else:
+                matrix = np.stack([flat(self.hvp(like(self.x, e))) for e in np.eye(problem.size)])
+        return 0.5 * (matrix + matrix.T)
+
+    @property
+    def hessian_passes(self) -> float:
+        """What forming the Hessian costs, in passes: a product with it for every entry of x."""
+        return 4.0 * self.problem.size
+
+    def hvp(self, v: Any1D) -> Any1D:
+        """Hessian times v; by central differences of the gradient where only that was given."""
+        problem = self.problem
+        with np.errstate(all="ignore"):
+            if problem._hvp is not None:
+                return self._laid_out(problem._hvp(as_user_sees(self.x), as_user_sees(v)), "hvp")
+            if problem._hessian is not None:
+                return like(self.x, self.hessian @ flat(v))
+            if problem._gradient is None and problem._value_and_gradient is None:
+                return like(self.x, np.asarray(problem.oracle("hvp")(flat(self.x), flat(v))))
+            return self._difference(v)
+
+    def _difference(self, v: Any1D) -> Any1D:
+        """(grad f(x + h v) - grad f(x - h v)) / 2h; h balances rounding and the third derivative."""
+        size = math.sqrt(float(v @ v))
+        if size == 0.0:
+            return 0.0 * v
+        h = EPS ** (1 / 3) * (1.0 + math.sqrt(float(self.x @ self.x))) / size
+        ahead, behind = (self.problem.at(self.x + t * v).gradient for t in (h, -h))
+        return (1.0 / (2.0 * h)) * (ahead - behind)
+
+    @cached_property
+    def factored(self) -> Factor | None:
+        """A solver with the Hessian that always gives a descent direction; None where that is not finite."""
+        return factor(self.hessian) if np.isfinite(self.hessian).all() else None
+
+    def along(self, direction: Any1D) -> FunctionLine:
+        """The objective along a direction; the last line is kept."""
+        if self._line is None or self._line.direction is not direction:
+            self._line = FunctionLine(self, direction)
+        return self._line
+
+    def certificate(
+        self, direction: Any1D | None = None, refine: Factor | None = None, wanted: float = np.inf
+    ) -> Certificate:
+        """An estimate of f - f*: half the Newton decrement squared, where the Hessian is positive definite.
+
+        Args:
+            direction: Close to Newton's direction, if one is known; else it is computed here.
+            refine: Not needed.
+            wanted: Not needed.
+
+        """
+        if not finite(self.gradient):
+            return Certificate(np.inf, CertificateKind.NONE, "the gradient is not finite")
+        rounding = 8 * EPS * abs(self.value)
+        if direction is not None:
+            decrement = -float(self.gradient @ direction)
+            if not decrement >= 0:
+                return Certificate(np.inf, CertificateKind.NONE, "the direction does not descend", rounding)
+            return Certificate(
+                0.5 * decrement + rounding, CertificateKind.ESTIMATE, "half the decrement of the model", rounding
+            )
+        decrement, definite = self._newton_decrement()
+        if not definite:
+            return Certificate(np.inf, CertificateKind.NONE, "the Hessian is not positive definite here", rounding)
+        return Certificate(
+            0.5 * decrement + rounding, CertificateKind.ESTIMATE, "half the Newton decrement squared", rounding
+        )
+
+    def _newton_decrement(self) -> tuple[float, bool]:
+        gradient = self.gradient
+        if self.problem.size <= LARGEST_HESSIAN:
+            solve = self.factored
+            if solve is None:
+                return np.inf, False
+            entries = flat(gradient)
+            return float(entries @ solve(entries)), solve.definite
+        found, _, reached = preconditioned_cg(self.hvp, gradient, lambda r: r, 1e-2, CERTIFYING_PRODUCTS)
+        return float(gradient @ found), reached
+
+
+class FunctionLine:
+    """The objective along x + t d; every trial evaluates value and gradient, and is kept."""
+
+    def __init__(self, point: FunctionPoint, direction: Any1D) -> None:
+        self.start = point
+        self.direction = direction
+        self.passes = 0.0
+        self._trials: dict[float, FunctionPoint] = {0.0: point}
+
+    def value_slope(self, t: float) -> tuple[float, float]:
+        """The objective and its derivative in t."""
+        point = self.at(t)
+        return point.value, float(point.gradient @ self.direction)
+
+    def at(self, t: float) -> FunctionPoint:
+        """The point at t."""
+        if t not in self._trials:
+            self._trials[t] = self.start.problem.at(self.start.x + t * self.direction)
+            self.passes += 2.0
+        return self._trials[t]
