@@ -21,7 +21,7 @@ import numpy as np
 
 from calibrate import logistic, problems
 from thalweg.data import Table
-from thalweg.planning import Prepared, solve
+from thalweg.planning import Prepared, solve_prepared
 from thalweg.problems import FiniteSum
 
 CANDIDATES = ("newton", "newton-cg", "l-bfgs")
@@ -42,7 +42,7 @@ def fresh(problem):
 def timed(name, problem, method):
     ready = prepared(name, fresh(problem))
     wall, cpu = time.perf_counter(), time.process_time()
-    fit = solve(ready, method=method, max_seconds=PATIENCE)
+    fit = solve_prepared(ready, method=method, max_seconds=PATIENCE)
     return time.process_time() - cpu, time.perf_counter() - wall, fit
 
 

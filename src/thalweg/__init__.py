@@ -50,8 +50,8 @@ if TYPE_CHECKING:
     from thalweg.expr.taylor import Taylor, taylor
     from thalweg.expr.transforms import hvp, jvp, vjp
     from thalweg.methods import LBFGS, GradientDescent, HeavyBall, Nesterov, Newton, NewtonCG
-    from thalweg.planning import Fit, diagnose, fit, plan
-    from thalweg.problems import FiniteSum, Loss, Target
+    from thalweg.planning import Fit, diagnose, fit, plan, solve
+    from thalweg.problems import FiniteSum, Function, Loss, Quadratic, Target, problem
     from thalweg.reports import plot, report
 
 #: Where each public name lives; a room is loaded when a name of it is first used.
@@ -101,8 +101,8 @@ _HOMES = {
     "thalweg.expr.deriving": ("Derivative", "derive"),
     "thalweg.expr.taylor": ("Taylor", "taylor"),
     "thalweg.methods": ("GradientDescent", "HeavyBall", "LBFGS", "Nesterov", "Newton", "NewtonCG"),
-    "thalweg.planning": ("Fit", "diagnose", "fit", "plan"),
-    "thalweg.problems": ("FiniteSum", "Loss", "Target"),
+    "thalweg.planning": ("Fit", "diagnose", "fit", "plan", "solve"),
+    "thalweg.problems": ("FiniteSum", "Function", "Loss", "Quadratic", "Target", "problem"),
     "thalweg.reports": ("plot", "report"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

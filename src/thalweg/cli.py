@@ -52,7 +52,7 @@ def fit(
     from thalweg.core.parallel import one_blas_thread
     from thalweg.core.random import generator
     from thalweg.data import load_table
-    from thalweg.planning import RunFolder, fit_record, held_out_score, look, prepare, solve
+    from thalweg.planning import RunFolder, fit_record, held_out_score, look, prepare, solve_prepared
     from thalweg.planning.run import find_method
     from thalweg.problems import LOSSES
     from thalweg.reports import report
@@ -74,7 +74,7 @@ def fit(
         page.add("diagnosis", *str(outlook.diagnosis).splitlines())
         shown = outlook.plan if method is None else replace(outlook.plan, chosen=method)
         page.add("plan", *str(shown).splitlines())
-        fitted = solve(
+        fitted = solve_prepared(
             prepared,
             tol=tol,
             method=method,

@@ -13,7 +13,7 @@ from thalweg.core.plan import Plan, Prediction
 from thalweg.core.records import CertificateKind, Status
 from thalweg.linalg import Factor
 from thalweg.methods import LBFGS, METHODS, Method, Newton
-from thalweg.planning.fitting import ASKED, Prepared, solve
+from thalweg.planning.fitting import ASKED, Prepared, solve_prepared
 from thalweg.planning.rank import Prospect
 from thalweg.planning.run import find_method, run
 from thalweg.problems import ChangedProblem, FiniteSum, Standardizing
@@ -379,7 +379,7 @@ class TestFit:
         found, prepared = self.prepared()
         plan = plan_of(found.target, "gradient-descent", "newton")
         prospect = Prospect(plan, None, found.largest, found.smallest, False)
-        fit = solve(prepared, prospect=prospect)
+        fit = solve_prepared(prepared, prospect=prospect)
         assert fit.status is Status.CONVERGED
         assert fit.certificate.kind is CertificateKind.PROOF
         assert [(r.before, r.after) for r in fit.made_plan.revisions] == [("gradient-descent", "newton")]
@@ -392,7 +392,7 @@ class TestFit:
         prospect = Prospect(
             plan_of(found.target, "gradient-descent", "newton"), None, found.largest, found.smallest, False
         )
-        fit = solve(prepared, prospect=prospect, method="l-bfgs")
+        fit = solve_prepared(prepared, prospect=prospect, method="l-bfgs")
         assert fit.method == "l-bfgs"
         assert fit.made_plan.reason == ASKED
         assert fit.made_plan.revisions == ()

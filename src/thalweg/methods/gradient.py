@@ -157,8 +157,9 @@ class HeavyBall(Method):
             memory["best"] = following
         # On a quadratic the start may climb for some multiples of 1/(1 - sqrt(beta)) steps before it falls.
         patience = self.patience / (1 - math.sqrt(self.momentum))
-        if not following.value <= memory["ceiling"] or memory["age"] > patience:
-            if not memory["best"].value < memory["reference"]:
+        exploded = not following.value <= memory["ceiling"]
+        if exploded or memory["age"] > patience:
+            if exploded or not memory["best"].value < memory["reference"]:
                 following = memory["best"]
                 memory.update(step_size=alpha / 2, previous=following.x)
                 if memory["step_size"] < 2.0**-MAX_HALVINGS * (self.step_size or 1.0):
@@ -203,7 +204,8 @@ class Nesterov(Method):
     def init(self, point: Any) -> State:
         """Start without momentum; ``previous`` is the last x, the point is at y."""
         state = _start(point, self.step_size)
-        return replace(state, memory={**state.memory, "t": 1.0, "reference": point.value, "best": point, "idle": 0})
+        memory = {"t": 1.0, "reference": point.value, "best": point, "idle": 0, "ceiling": ceiling(state)}
+        return replace(state, memory={**state.memory, **memory})
 
     def step(self, state: State) -> State:
         """One step.
@@ -231,7 +233,7 @@ class Nesterov(Method):
                 and not memory["best"].value < memory["reference"]
             )
             climbing = t == 1.0 and _higher(reached, point.value)
-            if np.isfinite(reached.value) and not stuck and not climbing:
+            if reached.value <= memory["ceiling"] and not stuck and not climbing:
                 if restart:
                     memory.update(reference=memory["best"].value, age=0)
                 memory.update(previous=x, t=1.0 if restart else following, age=memory["age"] + 1)

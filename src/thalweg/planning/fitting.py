@@ -279,7 +279,9 @@ def fit(
         raise InputError(f"intercept={intercept!r}: expected True or False", "leave it out for a free intercept")
     table = X if isinstance(X, Table) else load_table(X, target, y=y, sample_weight=sample_weight)
     prepared = prepare(table, loss=loss, l2=l2, domain=domain, intercept=intercept)
-    return solve(prepared, tol=tol, method=method, x0=x0, max_steps=max_steps, max_seconds=max_seconds, listen=listen)
+    return solve_prepared(
+        prepared, tol=tol, method=method, x0=x0, max_steps=max_steps, max_seconds=max_seconds, listen=listen
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -329,7 +331,7 @@ def prepare(
     return Prepared(table, problem, classes, table.notes + notes)
 
 
-def solve(
+def solve_prepared(
     prepared: Prepared,
     *,
     tol: float | None = None,
@@ -485,7 +487,7 @@ def held_out_score(prepared: Prepared, fitted: Fit, seed: int, share: float = 0.
     part = FiniteSum(problem.rows.take(train), problem.y[train], problem.loss, fitted.l2, weights, problem.intercept)
     # Newton's method, by factor or by products: a second fit is not planned again.
     method = "newton" if problem.size <= MAX_DENSE_PARAMETERS else "newton-cg"
-    inner = solve(Prepared(table, part, prepared.classes, ()), x0=fitted.x, method=method)
+    inner = solve_prepared(Prepared(table, part, prepared.classes, ()), x0=fitted.x, method=method)
     if inner.status is Status.INTERRUPTED:
         raise KeyboardInterrupt
     if not inner.status.success:

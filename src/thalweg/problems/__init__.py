@@ -2,17 +2,24 @@
 
 from thalweg.problems.change import ChangedProblem, Standardizing
 from thalweg.problems.finite_sum import FiniteSum, FiniteSumPoint
+from thalweg.problems.function import Function, FunctionPoint, problem
 from thalweg.problems.losses import LOSSES, Loss, Target, default_loss, find_loss, fitting_losses
+from thalweg.problems.quadratic import Quadratic, QuadraticPoint
 
 __all__ = [
     "LOSSES",
     "ChangedProblem",
     "FiniteSum",
     "FiniteSumPoint",
+    "Function",
+    "FunctionPoint",
     "Loss",
+    "Quadratic",
+    "QuadraticPoint",
     "Standardizing",
     "Target",
     "default_loss",
     "find_loss",
     "fitting_losses",
+    "problem",
 ]

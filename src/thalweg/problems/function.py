@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from array_api_compat import is_torch_array
 
-from thalweg.core.errors import InputError, UnsupportedError
+from thalweg.core.errors import InputError
 from thalweg.core.records import Certificate, CertificateKind
 from thalweg.core.vector import Any1D, Vector, as_user_sees, as_vector, finite, flat, like
-from thalweg.expr import compile as compile_function
-from thalweg.expr import grad, value_and_grad
-from thalweg.expr import hessian as derive_hessian
-from thalweg.expr.transforms import hvp as derive_hvp
 from thalweg.linalg import Factor, factor, preconditioned_cg
+from thalweg.problems.derivatives import Derivatives, DerivedByEngine
 
-#: Seconds that a derived oracle may spend in eager mode before it is compiled: about what compiling costs.
-EAGER_SECONDS = 0.03
 #: Parameters up to which a Hessian is formed; beyond, it is known by products.
 LARGEST_HESSIAN = 2_000
+#: Parameters from which a Hessian's structure is looked for: below, a dense factor takes microseconds.
+LEAST_STRUCTURED = 100
 #: Products with the Hessian that a certificate may spend where no matrix is formed.
 CERTIFYING_PRODUCTS = 200
 EPS = float(np.finfo(np.float64).eps)
@@ -88,11 +85,14 @@ class Function:
         self.minimiser = minimiser
         name = name or getattr(f, "__name__", type(f).__name__)
         self.name = "function" if name == "<lambda>" else name
-        self.derives_hessian = hessian is None
-        self._value_and_gradient = value_and_gradient
-        self._gradient = gradient
-        self._hessian, self._hvp = hessian, hvp
-        self._derived: dict[str, _Oracle] = {}
+        self.given: dict[str, Callable[..., Any]] = {
+            name: function
+            for name, function in (
+                ("gradient", gradient), ("value_and_gradient", value_and_gradient), ("hessian", hessian), ("hvp", hvp)
+            )
+            if function is not None
+        }  # fmt: skip
+        self.first_order_given = gradient is not None or value_and_gradient is not None
         self.at(self.x0)._checked_start()
 
     def __repr__(self) -> str:
@@ -110,68 +110,14 @@ class Function:
         """Whether the function is known to fall forever along the direction: never."""
         return False
 
-    def flat_f(self, *leaves: Any) -> Any:
-        """The function of one array, or of several leaves: what derivatives are taken of."""
-        if not isinstance(self.x0, Vector):
-            return self.f(leaves[0])
-        return self.f(as_user_sees(Vector(leaves, self.x0.form)))
+    @cached_property
+    def derived(self) -> Derivatives:
+        """What derives the derivatives that were not given: torch for tensors, else the expression engine."""
+        if isinstance(self.x0, Vector) and is_torch_array(self.x0.leaves[0]):
+            from thalweg.problems.module import DerivedByTorch  # torch is loaded by those who use it
 
-    def oracle(self, kind: str) -> _Oracle:
-        """A derived function of the leaves, eager at first and compiled once it has cost enough."""
-        if kind not in self._derived:
-            leaves = len(self.x0.leaves) if isinstance(self.x0, Vector) else 1
-            argnums = tuple(range(leaves)) if leaves > 1 else 0
-            made = {
-                "value_and_gradient": lambda: value_and_grad(self.flat_f, argnums),
-                "gradient": lambda: grad(self.flat_f, argnums),
-                "hessian": lambda: derive_hessian(self._of_one_array()),
-                "hvp": lambda: derive_hvp(self._of_one_array()),
-            }[kind]()
-            self._derived[kind] = _Oracle(made)
-        return self._derived[kind]
-
-    def _of_one_array(self) -> Callable[[Any], Any]:
-        """The function of all entries in one array, for second derivatives across leaves."""
-        x0 = self.x0
-        if not isinstance(x0, Vector):
-            return self.f
-        shapes = [tuple(leaf.shape) for leaf in x0.leaves]
-        ends = np.cumsum([math.prod(shape) for shape in shapes])
-
-        def whole(entries: Any) -> Any:
-            leaves = [
-                entries[int(end) - math.prod(shape) : int(end)].reshape(shape)
-                for end, shape in zip(ends, shapes, strict=True)
-            ]
-            return self.flat_f(*leaves)
-
-        return whole
-
-
-class _Oracle:
-    """A derived function that is compiled once eager calls have cost as much as compiling would."""
-
-    def __init__(self, eager: Callable[..., Any]) -> None:
-        self.run = eager
-        self.eager = eager
-        self.spent = 0.0
-
-    def __call__(self, *args: Any) -> Any:
-        if self.spent < 0:
-            return self.run(*args)
-        if self.spent > EAGER_SECONDS:
-            self.spent = -1.0
-            compiled = compile_function(self.eager, fuse=False)
-            try:
-                answer = compiled(*args)
-            except (UnsupportedError, InputError):
-                return self.run(*args)  # Python control flow on values, or what only eager mode can do
-            self.run = compiled
-            return answer
-        started = time.perf_counter()
-        answer = self.eager(*args)
-        self.spent += time.perf_counter() - started
-        return answer
+            return DerivedByTorch(self.f)
+        return DerivedByEngine(self.f, self.x0)
 
 
 class FunctionPoint:
@@ -183,8 +129,11 @@ class FunctionPoint:
         self._line: FunctionLine | None = None
 
     def _checked_start(self) -> None:
-        value = self.problem.f(as_user_sees(self.x))
-        if np.shape(value) not in ((), (1,)) or np.asarray(value).dtype.kind not in "fiu":
+        with np.errstate(all="ignore"):
+            value = self.problem.f(as_user_sees(self.x))
+        if is_torch_array(value):
+            value = value.detach().cpu().numpy()
+        if np.shape(value) != () or np.asarray(value).dtype.kind not in "fiu":
             raise InputError(
                 f"f(x0) = {value!r:.60} has shape {np.shape(value)}", "f must return one real number: a sum, a mean"
             )
@@ -201,31 +150,26 @@ class FunctionPoint:
 
     @cached_property
     def _both(self) -> tuple[float, Any1D]:
-        problem, seen = self.problem, as_user_sees(self.x)
+        problem, given, seen = self.problem, self.problem.given, as_user_sees(self.x)
         with np.errstate(all="ignore"):  # a trial may leave the domain; whoever made it looks at what came of it
-            if problem._value_and_gradient is not None:
-                value, gradient = problem._value_and_gradient(seen)
+            if "value_and_gradient" in given:
+                value, gradient = given["value_and_gradient"](seen)
                 return float(value), self._laid_out(gradient, "value_and_gradient")
-            if problem._gradient is not None:
-                return float(problem.f(seen)), self._laid_out(problem._gradient(seen), "gradient")
-            if not isinstance(self.x, Vector):
-                value, gradient = problem.oracle("value_and_gradient")(self.x)
-                return float(value), np.asarray(gradient)
-            value, gradients = problem.oracle("value_and_gradient")(*self.x.leaves)
-            gradients = gradients if len(self.x.leaves) > 1 else (gradients,)
-            return float(value), Vector(tuple(np.asarray(g) for g in gradients), self.x.form)
+            if "gradient" in given:
+                return float(problem.f(seen)), self._laid_out(given["gradient"](seen), "gradient")
+            return problem.derived.value_and_gradient(self.x)
 
-    def _laid_out(self, given: Any, name: str) -> Any1D:
+    def _laid_out(self, answer: Any, name: str) -> Any1D:
         """A user's gradient as a vector like x."""
         x = self.x
         if not isinstance(x, Vector):
-            array = np.asarray(given, dtype=np.float64 if x.dtype == np.float64 else x.dtype)
+            array = np.asarray(answer, dtype=x.dtype)
             if array.shape != x.shape:
                 raise InputError(f"{name} gave shape {array.shape}; x has shape {x.shape}", "return one entry for each")
             return array
-        leaves = given.values() if isinstance(given, dict) else ((given,) if x.form == "array" else given)
-        vector = Vector(tuple(np.asarray(leaf) for leaf in leaves), x.form)
-        if [leaf.shape for leaf in vector.leaves] != [leaf.shape for leaf in x.leaves]:
+        leaves = answer.values() if isinstance(answer, dict) else ((answer,) if x.form == "array" else answer)
+        vector = Vector(tuple(a.detach() if is_torch_array(a) else np.asarray(a) for a in leaves), x.form)
+        if [tuple(leaf.shape) for leaf in vector.leaves] != [tuple(leaf.shape) for leaf in x.leaves]:
             raise InputError(f"{name} gave {vector}; x is {x}", "return leaves shaped like those of x")
         return vector
 
@@ -234,17 +178,17 @@ class FunctionPoint:
         """The Hessian over all entries, shape (size, size), symmetric."""
         problem = self.problem
         with np.errstate(all="ignore"):
-            if problem._hessian is not None:
-                matrix = np.asarray(problem._hessian(as_user_sees(self.x)), dtype=np.float64)
+            if "hessian" in problem.given:
+                matrix = np.asarray(problem.given["hessian"](as_user_sees(self.x)), dtype=np.float64)
                 if matrix.shape != (problem.size, problem.size):
                     raise InputError(
                         f"hessian gave shape {matrix.shape}; x has {problem.size} entries",
                         f"return shape ({problem.size}, {problem.size})",
                     )
-            elif problem._gradient is None and problem._value_and_gradient is None:
-                matrix = np.asarray(problem.oracle("hessian")(flat(self.x)))
-            else:
+            elif problem.first_order_given:
                 matrix = np.stack([flat(self.hvp(like(self.x, e))) for e in np.eye(problem.size)])
+            else:
+                matrix = problem.derived.hessian(self.x)
         return 0.5 * (matrix + matrix.T)
 
     @property
@@ -256,13 +200,11 @@ class FunctionPoint:
         """Hessian times v; by central differences of the gradient where only that was given."""
         problem = self.problem
         with np.errstate(all="ignore"):
-            if problem._hvp is not None:
-                return self._laid_out(problem._hvp(as_user_sees(self.x), as_user_sees(v)), "hvp")
-            if problem._hessian is not None:
+            if "hvp" in problem.given:
+                return self._laid_out(problem.given["hvp"](as_user_sees(self.x), as_user_sees(v)), "hvp")
+            if "hessian" in problem.given:
                 return like(self.x, self.hessian @ flat(v))
-            if problem._gradient is None and problem._value_and_gradient is None:
-                return like(self.x, np.asarray(problem.oracle("hvp")(flat(self.x), flat(v))))
-            return self._difference(v)
+            return self._difference(v) if problem.first_order_given else problem.derived.hvp(self.x, v)
 
     def _difference(self, v: Any1D) -> Any1D:
         """(grad f(x + h v) - grad f(x - h v)) / 2h; h balances rounding and the third derivative."""
@@ -275,8 +217,32 @@ class FunctionPoint:
 
     @cached_property
     def factored(self) -> Factor | None:
-        """A solver with the Hessian that always gives a descent direction; None where that is not finite."""
+        """A solver with the Hessian that always gives a descent direction; None where that is not finite.
+
+        Where the formula shows structure (X' diag(d) X, Kronecker products, low rank, blocks) it is used, and trusted
+        only as long as it descends.
+        """
+        if self.problem.size >= LEAST_STRUCTURED and not self.problem.given:
+            structured = self.problem.derived.structured(self.x)
+            if structured is not None:
+                return Factor(lambda r: self._descending(structured, r))
+        return self._dense_factor
+
+    @cached_property
+    def _dense_factor(self) -> Factor | None:
         return factor(self.hessian) if np.isfinite(self.hessian).all() else None
+
+    def _descending(self, structured: Factor, r: np.ndarray) -> np.ndarray:
+        """The structured solution, or that of a factor that turns negative curvature round."""
+        try:
+            answer = structured(r)
+        except InputError:  # singular
+            answer = np.full_like(r, np.nan)
+        bend = float(r @ answer)
+        if np.isfinite(answer).all() and bend > 0:
+            return answer
+        dense = self._dense_factor
+        return r if dense is None else dense(r)
 
     def along(self, direction: Any1D) -> FunctionLine:
         """The objective along a direction; the last line is kept."""
@@ -315,7 +281,7 @@ class FunctionPoint:
     def _newton_decrement(self) -> tuple[float, bool]:
         gradient = self.gradient
         if self.problem.size <= LARGEST_HESSIAN:
-            solve = self.factored
+            solve = self._dense_factor
             if solve is None:
                 return np.inf, False
             entries = flat(gradient)
@@ -344,3 +310,29 @@ class FunctionLine:
             self._trials[t] = self.start.problem.at(self.start.x + t * self.direction)
             self.passes += 2.0
         return self._trials[t]
+
+
+def problem(f: Callable[[Any], Any], x0: Any = None, **known: Any) -> Function:
+    """Make a problem of any differentiable function; see ``Function`` for what may be given.
+
+    Args:
+        f: Takes x and returns one number.
+        x0: Start: a number, an array, or a tuple, list or mapping of arrays, NumPy or torch.
+        known: ``gradient``, ``value_and_gradient``, ``hessian``, ``hvp``, ``minimum``, ``minimiser``, ``convex``,
+            ``name``.
+
+    Raises:
+        InputError: No start, or what ``Function`` raises.
+
+    Example:
+        >>> problem(lambda x: (x**2).sum(), x0=[1.0, 2.0])
+        Function(function, 2 parameters)
+
+    """
+    if x0 is None:
+        raise InputError("x0 is missing", "give a starting point: problem(f, x0=...)")
+    allowed = ("gradient", "value_and_gradient", "hessian", "hvp", "minimum", "minimiser", "convex", "name")
+    unknown = sorted(set(known) - set(allowed))
+    if unknown:
+        raise InputError(f"{unknown[0]}={known[unknown[0]]!r:.60} is not known", f"use {', '.join(allowed)}")
+    return Function(f, x0, **known)

@@ -1,0 +1,141 @@
+"""Derivatives of a function of vectors by the expression engine: eager at first, compiled once they are worth it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+
+from thalweg.core.errors import InputError, UnsupportedError
+from thalweg.core.vector import Any1D, Vector, as_user_sees, flat, like
+from thalweg.expr import compile as compile_function
+from thalweg.expr import hessian as derive_hessian
+from thalweg.expr import structured_hessian, value_and_grad
+from thalweg.expr.operators import Products
+from thalweg.expr.transforms import hvp as derive_hvp
+from thalweg.linalg import Factor
+
+#: Seconds that a derived function may spend in eager mode before it is compiled: about what compiling costs.
+EAGER_SECONDS = 0.03
+
+
+class Derivatives(Protocol):
+    """What a function's points ask for."""
+
+    def value_and_gradient(self, x: Any1D) -> tuple[float, Any1D]:
+        """f and its gradient, laid out like x."""
+
+    def hvp(self, x: Any1D, v: Any1D) -> Any1D:
+        """The Hessian at x times v."""
+
+    def hessian(self, x: Any1D) -> np.ndarray:
+        """The Hessian over all entries of x in order, shape (size, size)."""
+
+    def structured(self, x: Any1D) -> Factor | None:
+        """A solver that uses the Hessian's structure, where the formula shows one."""
+
+
+class DerivedByEngine:
+    """Derivatives of a function written with operations that the engine knows.
+
+    Args:
+        f: Takes x as the user sees it.
+        x0: A vector laid out like every x.
+
+    """
+
+    def __init__(self, f: Callable[[Any], Any], x0: Any1D) -> None:
+        self.f = f
+        self.x0 = x0
+        leaves = len(x0.leaves) if isinstance(x0, Vector) else 1
+        self.argnums = tuple(range(leaves)) if leaves > 1 else 0
+
+    @cached_property
+    def _value_and_gradient(self) -> WarmedUp:
+        return WarmedUp(value_and_grad(self._of_leaves, self.argnums))
+
+    @cached_property
+    def _hvp(self) -> WarmedUp:
+        return WarmedUp(derive_hvp(self._of_entries))
+
+    @cached_property
+    def _hessian(self) -> WarmedUp:
+        return WarmedUp(derive_hessian(self._of_entries))
+
+    @cached_property
+    def _structured(self) -> Any:
+        return structured_hessian(self._of_entries)
+
+    def _of_leaves(self, *leaves: Any) -> Any:
+        if not isinstance(self.x0, Vector):
+            return self.f(leaves[0])
+        return self.f(as_user_sees(Vector(leaves, self.x0.form)))
+
+    def _of_entries(self, entries: Any) -> Any:
+        """The function of all entries in one array, for second derivatives across leaves."""
+        if not isinstance(self.x0, Vector):
+            return self.f(entries)
+        leaves, end = [], 0
+        for leaf in self.x0.leaves:
+            start, end = end, end + math.prod(leaf.shape)
+            leaves.append(entries[start:end].reshape(tuple(leaf.shape)))
+        return self._of_leaves(*leaves)
+
+    def value_and_gradient(self, x: Any1D) -> tuple[float, Any1D]:
+        """f and its gradient, laid out like x."""
+        if not isinstance(x, Vector):
+            value, gradient = self._value_and_gradient(x)
+            return float(value), np.asarray(gradient)
+        value, gradients = self._value_and_gradient(*x.leaves)
+        gradients = gradients if len(x.leaves) > 1 else (gradients,)
+        return float(value), Vector(tuple(np.asarray(g) for g in gradients), x.form)
+
+    def hvp(self, x: Any1D, v: Any1D) -> Any1D:
+        """The Hessian at x times v."""
+        return like(x, np.asarray(self._hvp(flat(x), flat(v))))
+
+    def hessian(self, x: Any1D) -> np.ndarray:
+        """The Hessian over all entries of x in order, shape (size, size)."""
+        return np.asarray(self._hessian(flat(x)))
+
+    def structured(self, x: Any1D) -> Factor | None:
+        """A solver that uses the Hessian's structure, where the formula shows one.
+
+        It does not say whether the Hessian is positive definite: whoever solves looks at the answer.
+        """
+        try:
+            operator = self._structured(flat(x))
+        except (UnsupportedError, InputError):
+            return None  # Python control flow on values, or an operation that has no structure to read
+        return None if isinstance(operator, Products) else Factor(operator.solve)
+
+
+class WarmedUp:
+    """A derived function that is compiled once eager calls have cost as much as compiling would."""
+
+    def __init__(self, eager: Callable[..., Any]) -> None:
+        self.run = eager
+        self.spent = 0.0
+        self.settled = False
+
+    def __call__(self, *args: Any) -> Any:
+        """The function's answer."""
+        if self.settled:
+            return self.run(*args)
+        if self.spent > EAGER_SECONDS:
+            self.settled = True
+            compiled = compile_function(self.run, fuse=False)
+            try:
+                answer = compiled(*args)
+            except (UnsupportedError, InputError):
+                return self.run(*args)  # Python control flow on values, or what only eager mode can do
+            self.run = compiled
+            return answer
+        started = time.perf_counter()
+        answer = self.run(*args)
+        self.spent += time.perf_counter() - started
+        return answer
