@@ -193,3 +193,37 @@ def structured_solution(condition, size, dtype=np.float64):
     Both matrices differ by `structured` of their size, which the condition carries to the solution.
     """
     return 4 * condition * size * structured(size, dtype)
+
+
+# Bounds of the theory (tests/theory/test_bounds.py).
+
+
+def bound_attained(steps):
+    """Relative. A run beside a bound that it attains, after so many steps.
+
+    Each step rounds by a few u, relative to the iterate; at a double root, as the heavy ball has at both ends of the
+    spectrum, an error of one step grows like the number of steps that follow, so that their sum grows like its square.
+    """
+    return 4 * eps() * (1 + steps) ** 2
+
+
+STANDARD_ERRORS = 4.0
+"""In standard errors of the mean. How far a mean of seeded runs may lie from its expectation: beyond four, one in
+30,000, so that a few thousand comparisons of a register see none by chance."""
+
+
+# Spectral filters (tests/theory/test_shrinkage.py).
+
+FILTER = 1e-10
+"""Relative, in norm. The solution by a filter beside the literal iterates or another solver: what the product promises.
+A literal step rounds by a few u of w, and 300 steps sum to 300 * 4u = 1e-13; solvers for ridge are given a condition of
+at most 1e4, and the eigenvectors of a component are apart from the next one's by a tenth of s_max."""
+
+
+def two_term_recurrence(momentum, steps):
+    """Absolute. The closed form of r_{k+1} = a r_k - p r_{k-1} beside rational arithmetic, where |r| <= 1.
+
+    Near a double root b = sqrt(momentum) an error of the root e, a few u, moves r_k by k^2 b^k e; k^2 b^k is at most
+    min(k^2, (2/(e (1 - b)))^2), 0.54/(1 - b)^2. The factor 16 is for some ten operations and the roundings of a and p.
+    """
+    return 16 * eps() * (1 + min(steps**2, 0.54 / (1 - momentum**0.5) ** 2))
