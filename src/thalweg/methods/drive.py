@@ -173,7 +173,8 @@ class _Run:
             passes=self.passes,
             seconds=time.perf_counter() - self.started,
         )
-        if self.best is None or certificate.gap < self.best[1].gap or state.point.value <= self.best[0].value:
+        closer = self.best is None or certificate.gap <= self.best[1].gap < np.inf
+        if self.best is None or closer or state.point.value < self.best[0].value:
             self.best = state.point, certificate
 
     def _ended(self, state: State, certificate: Certificate, reached: bool) -> Status | None:

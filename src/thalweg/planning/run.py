@@ -227,21 +227,21 @@ def _joined(parts: list[Solution]) -> Solution:
     offset = {"step": 0.0, "passes": 0.0, "seconds": 0.0}
     lower = -np.inf
     for number, part in enumerate(parts):
-        proven = part.certificate.kind is CertificateKind.PROOF
         for index in range(len(part.trace)):
             row = {name: column[index] for name, column in part.trace.columns.items()}
             for name, done in offset.items():
                 row[name] += done if name != "step" else int(done)
-            # What an earlier part proved about f* holds in the later ones, up to the rounding of the difference.
-            if proven:
-                lower = max(lower, row["value"] - row["gap"] - 4 * EPS * abs(row["value"]))
-                row["gap"] = min(row["gap"], row["value"] - lower)
+            # What an earlier part proved about f* holds in the later ones.
+            row["gap"] = min(row["gap"], row["value"] - lower)
             if number > 0 and index == 0:
                 # The new method starts at the best point so far, mostly the row where the old one was left.
                 if row["value"] == trace.columns["value"][-1]:
                     trace.columns["gap"][-1] = min(trace.columns["gap"][-1], row["gap"])
                 continue
             trace.append(**row)
+        if part.certificate.kind is CertificateKind.PROOF:
+            # Up to the rounding of the difference. Rows of the trace may be estimates; the certificate is none.
+            lower = max(lower, part.value - part.certificate.gap - 4 * EPS * abs(part.value))
         offset["step"] += part.cost.steps
         offset["passes"] += part.cost.passes
         offset["seconds"] += part.cost.seconds
