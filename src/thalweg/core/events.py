@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,7 @@ class Stepped:
         note: Something the report should tell of this step.
         x: The point in the methods' variables.
         fresh: Whether the certificate was computed at this step; else it is what an earlier one implies.
+        keep: Gives all that is needed to go on from this step later; to be called before the next.
 
     """
 
@@ -48,6 +50,7 @@ class Stepped:
     note: str = ""
     fresh: bool = True
     x: Any = None
+    keep: Callable[[], Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,10 @@ class Finished:
     """The run is over; the solution holds everything."""
 
     solution: Solution
+
+
+class StopRun(Exception):
+    """Thrown into a run by whoever listens and has seen enough."""
 
 
 Event = Started | Stepped | Finished

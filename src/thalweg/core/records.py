@@ -44,6 +44,7 @@ class Status(Enum):
         "floor falls in proportion), let the step decay, average the iterates, or use a variance-reduced method",
     )
     BUDGET_SPENT = ("budget spent", "continue from this point (x0=fit.x), or allow more steps or seconds")
+    STOPPED = ("stopped", "the callback asked for it: continue with x0=solution.x, or resume= a saved run")
     INTERRUPTED = ("interrupted", "the best point so far is returned: continue from it with x0=fit.x")
 
     @property

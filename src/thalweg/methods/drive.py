@@ -6,6 +6,7 @@ bound on f - f*.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Generator
 from dataclasses import replace
@@ -14,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from thalweg.core.errors import InputError
-from thalweg.core.events import Event, Finished, Started, Stepped
+from thalweg.core.events import Event, Finished, Started, Stepped, StopRun
 from thalweg.core.records import Certificate, CertificateKind, Cost, Solution, Status, Trace
 from thalweg.core.vector import Any1D, finite, norm
+from thalweg.methods.kept import Kept
 from thalweg.methods.method import Method, State, ceiling, check_oracles
 
 EPS = float(np.finfo(np.float64).eps)
@@ -33,6 +35,7 @@ def drive(
     max_steps: int = 10_000,
     max_seconds: float = np.inf,
     look_at: int = 0,
+    resumed: Kept | None = None,
 ) -> Generator[Event, None, Solution]:
     """Run a method until a bound on f - f* is below the target.
 
@@ -44,6 +47,7 @@ def drive(
         max_steps: Steps allowed.
         max_seconds: Wall-clock seconds allowed.
         look_at: A step, and its doublings, at which a certificate is wanted from every method.
+        resumed: A run that was kept, to go on with; ``x0`` is then where it once began.
 
     Yields:
         Started, Stepped for every step, Finished.
@@ -66,12 +70,18 @@ def drive(
         )
     try:
         yield Started(method.name, point.value, target)
-        yield from run.loop(point)
+        yield from run.loop(method.init(point) if resumed is None else run.restored(resumed))
     except KeyboardInterrupt:
         run.status = Status.INTERRUPTED
+    except StopRun:
+        run.status = Status.STOPPED
     solution = run.solution(point)
     yield Finished(solution)
     return solution
+
+
+#: What a run counts beside its schedule of certificates.
+COUNTERS = ("steps", "passes", "polished", "lowest", "improved", "halved", "ceiling")
 
 
 class _Run:
@@ -87,17 +97,39 @@ class _Run:
         self.status = Status.BUDGET_SPENT
         self.best: tuple[Any, Certificate] | None = None
         self.falling: Any = None
-        self.steps, self.passes = 0, 0.0
+        self.steps, self.passes, self.polished = 0, 0.0, 0
         self.schedule = _Schedule(target)
         self.lowest, self.improved = np.inf, 0
-        self.halved = 0, np.inf
+        self.halved: tuple[int, float] = (0, np.inf)
+        self.ceiling = np.inf
         self.started, self.started_cpu = time.perf_counter(), time.process_time()
 
-    def loop(self, point: Any) -> Generator[Event, None, None]:
+    def keep(self, state: State) -> Kept:
+        """The run as it stands at a state that has been recorded."""
+        assert self.best is not None
+        counters = {name: getattr(self, name) for name in COUNTERS}
+        counters["schedule"] = (self.schedule.next, self.schedule.last_attempt, self.schedule.look_at)
+        counters["seconds"] = time.perf_counter() - self.started
+        counters["cpu_seconds"] = time.process_time() - self.started_cpu
+        trace = Trace({name: list(column) for name, column in self.trace.columns.items()})
+        return Kept(self.method, state, trace, self.best, counters)
+
+    def restored(self, kept: Kept) -> State:
+        """Take a kept run up: its counters are set, and the next state is returned."""
+        for name in COUNTERS:
+            setattr(self, name, kept.counters[name])
+        self.schedule.next, self.schedule.last_attempt, self.schedule.look_at = kept.counters["schedule"]
+        self.started -= kept.counters["seconds"]
+        self.started_cpu -= kept.counters["cpu_seconds"]
+        self.trace, self.best = kept.trace, kept.best
+        self.schedule.values = list(kept.trace.columns["value"])
+        self.steps += 1
+        return self.method.step(kept.state)
+
+    def loop(self, state: State) -> Generator[Event, None, None]:
         """Step until something ends the run; ``status`` says what."""
-        state = self.method.init(point)
-        self.ceiling = ceiling(state)
-        polished = 0
+        if self.steps == 0:
+            self.ceiling = ceiling(state)
         while True:
             certificate = self._certify(state, self.target)
             self._record(state, certificate)
@@ -110,6 +142,7 @@ class _Run:
                 state.note,
                 self.method.certifies or self.schedule.last_attempt == self.steps,
                 state.point.x,
+                functools.partial(self.keep, state),
             )
             reached = certificate.gap <= self.target
             ended = self._ended(state, certificate, reached)
@@ -118,9 +151,9 @@ class _Run:
                 self._certify_in_full(state)
                 return
             if reached:
-                polished += 1
+                self.polished += 1
                 self.status = Status.CONVERGED
-                if not self._worth_polishing(certificate, polished):
+                if not self._worth_polishing(certificate, self.polished):
                     return
             elif self.steps >= self.max_steps or time.perf_counter() - self.started > self.max_seconds:
                 self.status = Status.BUDGET_SPENT

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Any
 
@@ -11,11 +12,13 @@ import numpy as np
 
 from thalweg.core.check import checked_number
 from thalweg.core.errors import InputError
-from thalweg.core.events import Event, Finished
+from thalweg.core.events import Event, Finished, Stepped, StopRun
 from thalweg.core.parallel import one_blas_thread
 from thalweg.core.records import Solution
 from thalweg.core.vector import as_user_sees, as_vector
 from thalweg.methods import REGISTER, Method, drive
+from thalweg.methods.kept import Kept
+from thalweg.planning.saving import Saver, read
 from thalweg.problems import ChangedProblem, FiniteSum, Standardizing
 from thalweg.theory.curvature import curvature
 
@@ -27,7 +30,7 @@ MAX_NEWTON_PARAMETERS = 500
 #: A problem whose smallest curvature is not positive is tuned as if its condition number were this.
 WORST_CONDITION = 1e8
 
-Listener = Callable[[Event], None]
+Callback = Callable[[Event], Any]
 
 
 def solve(
@@ -40,7 +43,10 @@ def solve(
     max_seconds: float = np.inf,
     scale: bool | None = None,
     seed: int = 0,
-    listen: Listener | None = None,
+    callback: Callback | None = None,
+    save: str | os.PathLike[str] | None = None,
+    save_every: float = 60.0,
+    resume: str | os.PathLike[str] | None = None,
 ) -> Solution:
     """Minimise a problem.
 
@@ -55,7 +61,12 @@ def solve(
         scale: Whether a finite sum is solved in variables where its Hessian at zero has a unit diagonal, which leaves
             the objective as it is; yes when None, unless the method's step size was given.
         seed: Seed of what is measured at random.
-        listen: Called with every event of the run.
+        callback: Called with every event of the run (``Started``, ``Stepped`` with step, value, certificate and x,
+            ``Finished``); the run ends with status ``stopped`` where it returns True or raises StopIteration.
+        save: A file that receives the state of the run every ``save_every`` seconds, when it ends and on Ctrl-C; it is
+            written whole or not at all.
+        save_every: Seconds between writes.
+        resume: A file that ``save`` wrote: the run goes on from there, with the same problem and kind of method.
 
     Returns:
         The solution; ``x`` is in the user's variables and in the form in which the start was given.
@@ -77,14 +88,40 @@ def solve(
     point = working.at(start)
     ready = chosen if chosen.is_tuned else tuned(chosen, point, quadratic=is_quadratic(problem), seed=seed)
     target = default_target(point.value) if tol is None else tol
+    resumed = None if resume is None else Kept.unpack(*read(resume), working, ready)
+    saver = None if save is None else Saver(save, checked_number("save_every", save_every, "leave it out for 60 s"))
+    events = drive(
+        working, ready, start, target=target, max_steps=int(max_steps), max_seconds=max_seconds, resumed=resumed
+    )
     with one_blas_thread():
-        for event in drive(working, ready, start, target=target, max_steps=int(max_steps), max_seconds=max_seconds):
+        return _listened(events, saver, callback, lambda solution: _as_asked(solution, problem, change))
+
+
+def _listened(
+    events: Generator[Event, None, Solution],
+    saver: Saver | None,
+    callback: Callback | None,
+    as_asked: Callable[[Solution], Solution],
+) -> Solution:
+    """Run to the end; a Ctrl-C in the callback or while saving ends the run as one in a step does."""
+    event: Event | None = None
+    wish: BaseException | None = None
+    while True:
+        try:
+            event = next(events) if wish is None else events.throw(wish)
+            wish = None
             if isinstance(event, Finished):
-                event = Finished(_as_asked(event.solution, problem, change))
-                solution = event.solution
-            if listen is not None:
-                listen(event)
-    return solution
+                event = Finished(as_asked(event.solution))
+            if saver is not None:
+                saver.see(event)
+            if callback is not None and callback(event) is True and isinstance(event, Stepped):
+                wish = StopRun()
+        except StopIteration:
+            wish = StopRun()
+        except KeyboardInterrupt:
+            wish = KeyboardInterrupt()
+        if isinstance(event, Finished):
+            return event.solution
 
 
 def checked_problem(problem: Any) -> Any:

@@ -104,6 +104,10 @@ class ChangedProblem:
         """The ridge weight of the user's objective."""
         return self.base.l2
 
+    def start(self) -> np.ndarray:
+        """The new variables at the problem's own start."""
+        return self.change.inverse(self.base.start())
+
     def at(self, v: np.ndarray) -> ChangedPoint:
         """The point at v."""
         return ChangedPoint(self, v, self.base.at(self.change.forward(v)))

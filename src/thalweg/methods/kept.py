@@ -1,0 +1,190 @@
+"""What a run needs to go on later, as plain numbers and arrays: the format of saved runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from array_api_compat import is_torch_array
+
+from thalweg.core.errors import InputError
+from thalweg.core.records import Certificate, CertificateKind, Trace
+from thalweg.core.vector import Vector
+from thalweg.methods.method import Method, State
+
+#: Version of the format. A reader refuses a version that it does not know.
+FORMAT = 1
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A run as it stood after a step.
+
+    Attributes:
+        method: The method, for comparison with the one that is to go on.
+        state: Its state.
+        trace: The rows so far.
+        best: The best point so far with its certificate.
+        counters: What the driver counts: plain numbers and lists of them.
+
+    """
+
+    method: Method
+    state: State
+    trace: Trace
+    best: tuple[Any, Certificate]
+    counters: dict[str, Any]
+
+    def pack(self) -> tuple[dict[str, Any], Arrays]:
+        """The run as a header that JSON can hold and arrays that the header names."""
+        arrays: Arrays = {}
+        point, certificate = self.best
+        header = {
+            "format": FORMAT,
+            "method": describe(self.method),
+            "point": _packed(self.state.point, arrays),
+            "direction": _packed(self.state.direction, arrays),
+            "decrement": self.state.decrement,
+            "step_size": self.state.step_size,
+            "memory": _packed(self.state.memory, arrays),
+            "solver": self.state.refine is not None,
+            "best": _packed(point, arrays),
+            "certificate": [certificate.gap, certificate.kind.value, certificate.how, certificate.rounding],
+            "trace": _packed({name: np.asarray(column) for name, column in self.trace.columns.items()}, arrays),
+            "counters": _packed(self.counters, arrays),
+        }
+        return header, arrays
+
+    @classmethod
+    def unpack(cls, header: dict[str, Any], arrays: Arrays, problem: Any, method: Method) -> Kept:
+        """The run that was packed, on the same problem.
+
+        Args:
+            header: As ``pack`` made it.
+            arrays: As ``pack`` made them.
+            problem: The problem, in the variables of the run.
+            method: The method that is to go on: of the same kind; settings may differ.
+
+        Raises:
+            InputError: Another format, another method, or points of another layout.
+
+        """
+        if header.get("format") != FORMAT:
+            raise InputError(
+                f"the saved run has format {header.get('format')!r}; this version reads format {FORMAT}",
+                "resume it with the version that saved it",
+            )
+        name = header["method"].split("(")[0]
+        if name != type(method).__name__:
+            raise InputError(
+                f"the saved run is one of {header['method']}, not of {method!r}", f"resume with {name}, or start afresh"
+            )
+        read = _Reader(arrays, problem)
+        gap, kind, how, rounding = header["certificate"]
+        point = read(header["point"])
+        state = State(
+            point,
+            read(header["direction"]),
+            header["decrement"],
+            header["step_size"],
+            # A factor is not saved: the one at this point takes its place.
+            refine=point.factored if header["solver"] else None,
+            memory=read(header["memory"]),
+        )
+        trace = Trace({name: column.tolist() for name, column in read(header["trace"]).items()})
+        best = read(header["best"]), Certificate(gap, CertificateKind(kind), how, rounding)
+        return cls(method, state, trace, best, read(header["counters"]))
+
+
+def describe(method: Method) -> str:
+    """The method's class with its settings, arrays left out."""
+    plain = (str, int, float, bool, type(None))
+    shown = [(f.name, getattr(method, f.name)) for f in fields(method)]  # type: ignore[arg-type]
+    return f"{type(method).__name__}({', '.join(f'{k}={v!r}' for k, v in shown if isinstance(v, plain))})"
+
+
+def _packed(value: Any, arrays: Arrays) -> Any:
+    """A value as JSON can hold it; arrays go to ``arrays`` and leave their number."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return {"array": _stored(value, arrays)}
+    if is_torch_array(value):
+        plain = value.detach().cpu()
+        # NumPy has no bfloat16: float32 holds it exactly.
+        held = plain.float() if str(plain.dtype) == "torch.bfloat16" else plain
+        return {"tensor": _stored(held.numpy(), arrays), "dtype": str(plain.dtype).removeprefix("torch.")}
+    if isinstance(value, Vector):
+        form = value.form if isinstance(value.form, str) else list(value.form)
+        # Arithmetic on arrays without axes leaves NumPy's numbers behind.
+        leaves = [np.asarray(leaf) if isinstance(leaf, np.generic) else leaf for leaf in value.leaves]
+        return {"vector": [_packed(leaf, arrays) for leaf in leaves], "form": form}
+    if isinstance(value, dict):
+        return {"mapping": [[_packed(key, arrays), _packed(entry, arrays)] for key, entry in value.items()]}
+    if isinstance(value, (tuple, list)):
+        kind = "tuple" if isinstance(value, tuple) else "list"
+        return {kind: [_packed(entry, arrays) for entry in value]}
+    if isinstance(value, np.random.Generator):
+        return {"generator": value.bit_generator.state, "kind": type(value.bit_generator).__name__}
+    if hasattr(value, "gradient") and hasattr(value, "x"):
+        return {"point": _packed(value.x, arrays)}
+    raise InputError(f"a {type(value).__name__} in a method's memory cannot be saved", "run this method without save=")
+
+
+def _stored(value: np.ndarray, arrays: Arrays) -> str:
+    name = f"a{len(arrays)}"
+    arrays[name] = np.array(value)
+    return name
+
+
+class _Reader:
+    """Turns what ``_packed`` made back into values."""
+
+    def __init__(self, arrays: Arrays, problem: Any) -> None:
+        self.arrays = arrays
+        self.problem = problem
+        self.points: dict[str, Any] = {}
+
+    def __call__(self, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        if "array" in value:
+            return self.arrays[value["array"]]
+        if "tensor" in value:
+            return self._tensor(value)
+        if "vector" in value:
+            form = value["form"] if isinstance(value["form"], str) else tuple(value["form"])
+            return Vector(tuple(self(leaf) for leaf in value["vector"]), form)
+        if "mapping" in value:
+            return {self(key): self(entry) for key, entry in value["mapping"]}
+        if "tuple" in value:
+            return tuple(self(entry) for entry in value["tuple"])
+        if "list" in value:
+            return [self(entry) for entry in value["list"]]
+        if "generator" in value:
+            generator = np.random.Generator(getattr(np.random, value["kind"])())
+            generator.bit_generator.state = value["generator"]
+            return generator
+        return self._point(self(value["point"]))
+
+    def _point(self, x: Any) -> Any:
+        own = self.problem.start()
+        if x.size != own.size:
+            raise InputError(
+                f"the saved run has {x.size} parameters; the problem has {own.size}", "resume it on the same problem"
+            )
+        return self.problem.at(x)
+
+    def _tensor(self, value: dict[str, Any]) -> Any:
+        import torch  # a run on tensors was saved
+
+        own = self.problem.start()
+        device = own.leaves[0].device if isinstance(own, Vector) and is_torch_array(own.leaves[0]) else "cpu"
+        return torch.from_numpy(self.arrays[value["tensor"]]).to(device=device, dtype=getattr(torch, value["dtype"]))

@@ -1,0 +1,95 @@
+"""Saved runs: one file, written whole or not at all, at intervals and when a run ends."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thalweg.core.errors import InputError
+from thalweg.core.events import Event, Finished, Stepped
+
+HEADER = "header"
+
+
+class Saver:
+    """Writes the run at most once an interval, and its last step when it ends.
+
+    Args:
+        path: The file.
+        every: Seconds between writes.
+
+    """
+
+    def __init__(self, path: str | os.PathLike[str], every: float) -> None:
+        self.path = Path(path)
+        self.every = every
+        self.last = time.monotonic()
+        self.step: Stepped | None = None
+        if not self.path.parent.is_dir():
+            raise InputError(f"save={str(path)!r}: there is no folder {self.path.parent}", "make it, or save elsewhere")
+
+    def see(self, event: Event) -> None:
+        """Look at one event of the run."""
+        if isinstance(event, Stepped):
+            self.step = event
+            if time.monotonic() - self.last >= self.every:
+                self._write()
+        elif isinstance(event, Finished):
+            self._write()
+
+    def _write(self) -> None:
+        if self.step is not None and self.step.keep is not None:
+            write(self.path, *self.step.keep().pack())
+            self.step, self.last = None, time.monotonic()
+
+
+def write(path: Path, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    """Write the file: a reader, also after a crash, sees the old one or the new one, never a part.
+
+    Args:
+        path: The file.
+        header: What JSON can hold.
+        arrays: Named arrays.
+
+    """
+    handle, name = tempfile.mkstemp(prefix=path.name, suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            np.savez(stream, **{HEADER: np.array(json.dumps(header))}, **arrays)  # type: ignore[arg-type]
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+
+
+def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Read what ``write`` wrote; nothing in the file is executed.
+
+    Args:
+        path: The file.
+
+    Raises:
+        InputError: There is no such file, or it is no saved run.
+
+    """
+    remedy = "give the file that save= named"
+    try:
+        with np.load(Path(path), allow_pickle=False) as held:
+            arrays = {name: held[name] for name in held.files}
+        header = json.loads(str(arrays.pop(HEADER)[()]))
+    except FileNotFoundError:
+        raise InputError(f"resume={str(path)!r}: there is no such file", remedy) from None
+    except (ValueError, KeyError, OSError, AttributeError, zipfile.BadZipFile, EOFError):
+        raise InputError(f"resume={str(path)!r} is no saved run, or only a part of one", remedy) from None
+    return header, arrays

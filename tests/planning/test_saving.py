@@ -1,0 +1,190 @@
+"""Long runs: stopped, saved and taken up again, they end where an unbroken run does."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import thalweg as tw
+from thalweg.core.events import Finished, Stepped
+from thalweg.core.records import Status
+from thalweg.planning import saving
+from tolerances import RESUMED
+
+
+def rosenbrock(x):
+    return np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
+
+
+def function():
+    return tw.problem(rosenbrock, x0=np.full(6, -1.2))
+
+
+def pair():
+    return tw.problem(
+        lambda p: ((p["w"] - 1) ** 2).sum() + (p["b"] - p["w"].sum()) ** 4, x0={"w": np.zeros(3), "b": 2.0}
+    )
+
+
+def table():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 5)) * [1, 3, 0.1, 1, 1]
+    return tw.FiniteSum(X, np.where(X[:, 0] + rng.normal(size=200) > 0, 1.0, -1.0), "logistic", 1e-3)
+
+
+CASES = {
+    "newton": (function, tw.Newton(), 8),
+    "newton-cg": (function, tw.NewtonCG(), 8),
+    "l-bfgs": (function, tw.LBFGS(), 10),
+    "nesterov": (function, tw.Nesterov(step_size=1e-3), 100),
+    "heavy ball": (function, tw.HeavyBall(step_size=5e-4, momentum=0.9), 100),
+    "gradient descent": (function, tw.GradientDescent(step_size=5e-4), 100),
+    "leaves": (pair, tw.LBFGS(), 5),
+    "table, l-bfgs": (table, tw.LBFGS(), 5),
+    "table, nesterov": (table, tw.Nesterov(), 20),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_run_in_two_parts_is_the_unbroken_run(name, tmp_path):
+    make, method, count = CASES[name]
+    file = tmp_path / "run.npz"
+    whole = tw.solve(make(), method, max_steps=2 * count, tol=0)
+    first = tw.solve(make(), method, max_steps=count, tol=0, save=file)
+    assert first.status is Status.BUDGET_SPENT
+    second = tw.solve(make(), method, max_steps=2 * count, tol=0, resume=file)
+    assert len(second.trace) == len(whole.trace)
+    assert second.cost.steps == whole.cost.steps
+    np.testing.assert_allclose(second.trace["value"], whole.trace["value"], rtol=RESUMED)
+    np.testing.assert_array_equal(second.trace["step"], np.arange(len(whole.trace)))
+    assert (np.diff(second.trace["seconds"]) >= 0).all()
+
+
+def test_tensors_are_saved_in_their_own_type(tmp_path):
+    torch = pytest.importorskip("torch")
+    file = tmp_path / "run.npz"
+
+    def make():
+        return tw.problem(lambda w: ((w - 1) ** 4).sum(), x0=torch.zeros(2, 3, dtype=torch.float32))
+
+    method = tw.Nesterov(step_size=0.05)
+    whole = tw.solve(make(), method, max_steps=20, tol=0)
+    tw.solve(make(), method, max_steps=10, tol=0, save=file)
+    second = tw.solve(make(), method, max_steps=20, tol=0, resume=file)
+    assert second.x.dtype == torch.float32
+    assert torch.equal(second.x, whole.x)
+
+
+def test_the_callback_ends_a_run_by_true_or_stop_iteration(tmp_path):
+    def at_five(event):
+        return isinstance(event, Stepped) and event.step == 5
+
+    def raising(event):
+        if at_five(event):
+            raise StopIteration
+
+    for callback in (at_five, raising):
+        solution = tw.solve(function(), tw.LBFGS(), callback=callback, save=tmp_path / "run.npz")
+        assert solution.status is Status.STOPPED
+        assert solution.cost.steps == 5
+        assert "resume" in solution.status.remedy
+        going_on = tw.solve(function(), tw.LBFGS(), resume=tmp_path / "run.npz")
+        assert going_on.status is Status.CONVERGED
+        assert going_on.cost.steps > 5
+
+
+def test_the_callback_sees_the_solution_in_the_users_variables():
+    seen = []
+    solution = tw.solve(pair(), callback=seen.append)
+    assert isinstance(seen[-1], Finished)
+    assert seen[-1].solution.x["w"].shape == (3,)
+    assert solution.x.keys() == {"w", "b"}
+
+
+def test_seconds_end_a_run():
+    def slow(x):
+        time.sleep(0.002)
+        return rosenbrock(x)
+
+    solution = tw.solve(tw.problem(slow, x0=np.full(6, -1.2)), tw.GradientDescent(step_size=1e-5), max_seconds=0.05)
+    assert solution.status is Status.BUDGET_SPENT
+    assert solution.cost.steps < 1000
+
+
+def test_an_interrupted_run_is_saved_and_goes_on(tmp_path):
+    file = tmp_path / "run.npz"
+
+    def interrupt(event):
+        if isinstance(event, Stepped) and event.step == 7:
+            raise KeyboardInterrupt
+
+    solution = tw.solve(function(), tw.LBFGS(), callback=interrupt, save=file)
+    assert solution.status is Status.INTERRUPTED
+    whole = tw.solve(function(), tw.LBFGS())
+    assert tw.solve(function(), tw.LBFGS(), resume=file).cost.steps == whole.cost.steps
+
+
+def test_control_c_in_the_middle_of_a_step(tmp_path):
+    """A real signal to a real process, while the objective is being computed."""
+    program = """
+import sys, time, numpy as np, thalweg as tw
+def slow(x):
+    time.sleep(0.01)
+    return float(np.sum((x - 1) ** 4)), 4 * (x - 1) ** 3
+print("ready", flush=True)
+problem = tw.problem(lambda x: slow(x)[0], x0=np.zeros(3), value_and_gradient=slow)
+solution = tw.solve(problem, tw.GradientDescent(step_size=1e-3), tol=0, save=sys.argv[1])
+print(solution.status.label, solution.cost.steps)
+"""
+    file = tmp_path / "run.npz"
+    process = subprocess.Popen([sys.executable, "-c", program, str(file)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    killer = threading.Timer(1.5, lambda: os.kill(process.pid, signal.SIGINT))
+    killer.start()
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    label, steps = out.rsplit(" ", 1)
+    assert label == "interrupted"
+    header, arrays = saving.read(file)
+    assert dict((k, v) for k, v in header["counters"]["mapping"])["steps"] == int(steps)
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_failure_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
+    file = tmp_path / "run.npz"
+    tw.solve(function(), tw.LBFGS(), max_steps=3, save=file)
+    before = file.read_bytes()
+
+    def broken(*args, **kwargs):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(saving.np, "savez", broken)
+    with pytest.raises(OSError, match="disk full"):
+        tw.solve(function(), tw.LBFGS(), max_steps=5, save=file)
+    assert file.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["run.npz"]
+
+
+def test_what_cannot_be_resumed_is_said(tmp_path):
+    file = tmp_path / "run.npz"
+    tw.solve(function(), tw.LBFGS(), max_steps=3, save=file)
+    with pytest.raises(tw.InputError, match="LBFGS"):
+        tw.solve(function(), tw.Nesterov(step_size=1e-3), resume=file)
+    with pytest.raises(tw.InputError, match="6 parameters; the problem has 4"):
+        tw.solve(tw.problem(rosenbrock, x0=np.zeros(4)), tw.LBFGS(), resume=file)
+    with pytest.raises(tw.InputError, match="no such file"):
+        tw.solve(function(), tw.LBFGS(), resume=tmp_path / "none.npz")
+    file.write_bytes(file.read_bytes()[:200])
+    with pytest.raises(tw.InputError, match="no saved run"):
+        tw.solve(function(), tw.LBFGS(), resume=file)
+    with pytest.raises(tw.InputError, match="no folder"):
+        tw.solve(function(), tw.LBFGS(), save=tmp_path / "nowhere" / "run.npz")
+    header, arrays = {"format": 99}, {}
+    saving.write(file, header, arrays)
+    with pytest.raises(tw.InputError, match="format 99"):
+        tw.solve(function(), tw.LBFGS(), resume=file)
