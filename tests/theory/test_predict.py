@@ -8,7 +8,7 @@ import pytest
 from reference import Objective
 from thalweg.methods import LBFGS, METHODS, GradientDescent, HeavyBall, Nesterov, drive
 from thalweg.problems import ChangedProblem, FiniteSum, Standardizing
-from thalweg.theory import foresee, foresee_rest, predict, rehearse
+from thalweg.theory import on_spectrum, foresee, foresee_rest, predict, rehearse
 from tolerances import CERTIFIED_GAP, EXTRAPOLATED, GAUSS_RULE, PROMISED, QUADRATIC, arithmetic
 
 N, D = 300, 8
@@ -158,7 +158,7 @@ def test_gradient_descent_in_closed_form_is_the_literal_iteration():
     eigenvalues, away = np.geomspace(1e-3, 1, 12), rng.normal(size=12)
     alpha = 2 / (1 + 1e-3)
     target = 1e-9
-    steps, (marks, gaps) = predict._two_term(eigenvalues, away, alpha, 0.0, target)
+    steps, (marks, gaps) = on_spectrum._two_term(eigenvalues, away, alpha, 0.0, target)
     v, values = away.copy(), []
     while not values or values[-1] > target:
         values.append(0.5 * v @ (eigenvalues * v))
@@ -169,12 +169,12 @@ def test_gradient_descent_in_closed_form_is_the_literal_iteration():
     for mark, gap in zip(marks, gaps, strict=True):
         assert gap == pytest.approx(values[int(mark)], rel=arithmetic(operations=4 * len(values)))
     # The followed method says the same.
-    followed, _ = predict._follow(eigenvalues, away, GradientDescent(step_size=alpha), target=values[900])
+    followed, _ = on_spectrum._follow(eigenvalues, away, GradientDescent(step_size=alpha), target=values[900])
     assert followed == 900
 
 
 def test_gradient_descent_with_too_long_a_step_never_arrives():
-    steps, _ = predict._two_term(np.array([0.1, 1.0]), np.ones(2), 2.5, 0.0, 1e-6)
+    steps, _ = on_spectrum._two_term(np.array([0.1, 1.0]), np.ones(2), 2.5, 0.0, 1e-6)
     assert steps == math.inf
 
 
@@ -186,10 +186,10 @@ def test_extrapolation_beyond_the_followed_steps(name, share, kappa, exponent, m
     eigenvalues, away = np.geomspace(1 / kappa, 1, 50), np.ones(50)
     target = 10.0**exponent * 0.5 * eigenvalues.sum()
     method = tuned(name, 1.0, 1 / kappa, True)
-    monkeypatch.setattr(predict, "MAX_FOLLOWED", 1_000_000)
-    truth, _ = predict._follow(eigenvalues, away, method, target)
-    monkeypatch.setattr(predict, "MAX_FOLLOWED", int(share * truth))
-    found, (steps, gaps) = predict._follow(eigenvalues, away, method, target)
+    monkeypatch.setattr(on_spectrum, "MAX_FOLLOWED", 1_000_000)
+    truth, _ = on_spectrum._follow(eigenvalues, away, method, target)
+    monkeypatch.setattr(on_spectrum, "MAX_FOLLOWED", int(share * truth))
+    found, (steps, gaps) = on_spectrum._follow(eigenvalues, away, method, target)
     assert truth / EXTRAPOLATED <= found <= truth * EXTRAPOLATED
     assert steps[-1] == found
     assert gaps[-1] == target
@@ -275,12 +275,12 @@ def test_momentum_is_foreseen_far_ahead(name, kappa, monkeypatch):
     target = 1e-8 * 0.5 * eigenvalues.sum()
     method = tuned(name, 1.0, 1 / kappa, True)
     found = (
-        predict._two_term(eigenvalues, away, method.step_size, method.momentum, target)
+        on_spectrum._two_term(eigenvalues, away, method.step_size, method.momentum, target)
         if name == "heavy-ball"
-        else predict._follow(eigenvalues, away, method, target)
+        else on_spectrum._follow(eigenvalues, away, method, target)
     )[0]
-    monkeypatch.setattr(predict, "MAX_FOLLOWED", 1_000_000)
-    truth = predict._follow(eigenvalues, away, method, target)[0]
+    monkeypatch.setattr(on_spectrum, "MAX_FOLLOWED", 1_000_000)
+    truth = on_spectrum._follow(eigenvalues, away, method, target)[0]
     assert truth / EXTRAPOLATED <= found <= truth * EXTRAPOLATED
 
 

@@ -10,16 +10,17 @@ model, or a closed form takes its place.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from thalweg.core.records import Solution, Status
 from thalweg.linalg import lanczos
-from thalweg.methods import METHODS, GradientDescent, HeavyBall, drive
+from thalweg.methods import METHODS, GradientDescent, drive
 from thalweg.methods.method import Method
 from thalweg.problems import ChangedProblem, FiniteSum
+from thalweg.theory.on_spectrum import steps_on_spectrum
 
 #: Steps that a method is followed on the diagonal model before its rate is extrapolated.
 MAX_FOLLOWED = 5_000
@@ -146,17 +147,13 @@ def foresee(rehearsal: Rehearsal, method: Method, x: np.ndarray, target: float) 
             return Foresight(math.inf, math.inf, (np.arange(last + 1.0), gaps[: last + 1]), f"{shown} did not end")
         return Foresight(last, float(run.trace["passes"][last]), (np.arange(last + 1.0), gaps[: last + 1]), shown)
     eigenvalues, away = rehearsal.seen_from(x)
-    # Rounding ends every run sixteen digits below its start, whatever the target.
-    target = max(target, 1e-16 * 0.5 * float(eigenvalues @ away**2))
     if not eigenvalues[-1] > 0:
         return Foresight(math.inf, math.inf, (np.zeros(0), np.zeros(0)), f"{shown} met no positive curvature")
-    if isinstance(method, (GradientDescent, HeavyBall)):
-        step_size = float(method.step_size or 0.0)
-        while isinstance(method, GradientDescent) and step_size * eigenvalues[-1] >= 2:
-            step_size /= 2  # as the method does where curvature has grown beyond 1/step on the way
-        steps, curve = _two_term(eigenvalues, away, step_size, _momentum(method), target)
-    else:
-        steps, curve = _follow(eigenvalues, away, method, target)
+    while isinstance(method, GradientDescent) and (method.step_size or 0.0) * eigenvalues[-1] >= 2:
+        # As the method does where curvature has grown beyond 1/step on the way.
+        method = replace(method, step_size=(method.step_size or 0.0) / 2)
+    expected = steps_on_spectrum(method, eigenvalues, away, max(target, 1e-300))
+    steps, curve = expected.steps, expected.curve
     return Foresight(steps, 2.0 * (steps + 1), curve, f"{shown}; the method on the eigenvalues at its minimum")
 
 
@@ -206,107 +203,3 @@ def _solution(
     if solution.status is Status.INTERRUPTED:
         raise KeyboardInterrupt  # a rehearsal is no result: whoever asked for it is interrupted
     return solution
-
-
-def _momentum(method: GradientDescent | HeavyBall) -> float:
-    return method.momentum if isinstance(method, HeavyBall) else 0.0
-
-
-def _two_term(
-    eigenvalues: np.ndarray, away: np.ndarray, step_size: float, momentum: float, target: float
-) -> tuple[float, tuple[np.ndarray, np.ndarray]]:
-    """Steps of x_{k+1} = x_k - alpha g_k + beta (x_k - x_{k-1}) on the diagonal model, in closed form.
-
-    Along an eigenvalue, v_k = (c_1 r_1^k + c_2 r_2^k) v_0 with r^2 - (1 + beta - alpha lambda) r + beta = 0,
-    c_1 + c_2 = 1 and v_1 = (1 - alpha lambda) v_0; for beta = 0 this is (1 - alpha lambda)^k.
-    """
-    energy = 0.5 * eigenvalues * away**2
-    if energy.sum() <= target:
-        return 0.0, (np.zeros(1), np.array([energy.sum()]))
-    half = 0.5 * (1 + momentum - step_size * eigenvalues)
-    # A double root is split by less than rounding would: the limit is smooth.
-    root = np.sqrt(half * half - momentum + 1e-14 * (1 + 0j))
-    first, second = half + root, half - root
-    share = (1 - step_size * eigenvalues - second) / (first - second)
-    active = energy > 0
-    if (np.maximum(np.abs(first), np.abs(second))[active] >= 1).any():
-        return math.inf, (np.zeros(1), np.array([energy.sum()]))
-
-    def gap(k: float) -> float:
-        with np.errstate(under="ignore"):
-            return float(energy @ np.abs(share * first**k + (1 - share) * second**k) ** 2)
-
-    # Momentum oscillates: the step sought is behind the last of a fine grid that lies above the target.
-    high = 1.0
-    while max(gap(high), gap(high + 1), gap(1.1 * high)) > target and high < 1e15:
-        high *= 2
-    marks = np.unique(np.round(np.geomspace(1, max(high, 2.0), 400)))
-    gaps = np.array([gap(k) for k in marks])
-    above = np.flatnonzero(gaps > target)
-    low = marks[above[-1]] if len(above) else 0.0
-    top = marks[min(above[-1] + 1, len(marks) - 1)] if len(above) else 1.0
-    while top - low > 1:
-        middle = np.floor(0.5 * (low + top))
-        low, top = (middle, top) if gap(middle) > target else (low, middle)
-    keep = marks < top
-    curve = (
-        np.concatenate([[0.0], marks[keep], [top]]),
-        np.concatenate([[float(energy.sum())], gaps[keep], [gap(float(top))]]),
-    )
-    return float(top), curve
-
-
-class _Diagonal:
-    """The quadratic 1/2 sum lambda v^2 as a problem that methods can run on."""
-
-    def __init__(self, eigenvalues: np.ndarray) -> None:
-        self.eigenvalues = eigenvalues
-
-    def at(self, v: np.ndarray) -> _DiagonalPoint:
-        return _DiagonalPoint(self, v)
-
-
-class _DiagonalPoint:
-    def __init__(self, problem: _Diagonal, v: np.ndarray) -> None:
-        self.problem, self.x = problem, v
-        self.gradient = problem.eigenvalues * v
-        self.value = 0.5 * float(v @ self.gradient)
-
-    def along(self, direction: np.ndarray) -> _DiagonalLine:
-        return _DiagonalLine(self, direction)
-
-
-class _DiagonalLine:
-    def __init__(self, point: _DiagonalPoint, direction: np.ndarray) -> None:
-        self.point, self.direction, self.passes = point, direction, 2.0
-        self.slope = float(point.gradient @ direction)
-        self.bend = float(direction @ (point.problem.eigenvalues * direction))
-
-    def value_slope(self, t: float) -> tuple[float, float]:
-        return self.point.value + t * self.slope + 0.5 * t * t * self.bend, self.slope + t * self.bend
-
-    def at(self, t: float) -> _DiagonalPoint:
-        return self.point.problem.at(self.point.x + t * self.direction)
-
-
-def _follow(
-    eigenvalues: np.ndarray, away: np.ndarray, method: Method, target: float
-) -> tuple[float, tuple[np.ndarray, np.ndarray]]:
-    """Run the method's own code on the diagonal model; extrapolate its rate beyond ``MAX_FOLLOWED`` steps."""
-    state: Any = method.init(_Diagonal(eigenvalues).at(away))
-    values = [state.point.value]
-    while values[-1] > target and len(values) <= MAX_FOLLOWED and state.failure is None:
-        state = method.step(state)
-        values.append(state.point.value)
-    gaps = np.minimum.accumulate(np.array(values))
-    steps = float(len(values) - 1)
-    keep = np.unique(np.linspace(0, steps, min(len(values), 200)).astype(int))
-    curve = (keep.astype(float), gaps[keep])
-    if gaps[-1] <= target:
-        return steps, curve
-    half = gaps[len(gaps) // 2]
-    rate = math.log(gaps[-1] / half) / (len(gaps) - 1 - len(gaps) // 2) if 0 < gaps[-1] < half else 0.0
-    if rate >= 0 or target <= 0:
-        return math.inf, curve
-    total = steps + math.log(target / gaps[-1]) / rate
-    return total, (np.append(curve[0], total), np.append(curve[1], target))
