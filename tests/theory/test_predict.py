@@ -8,7 +8,7 @@ import pytest
 from reference import Objective
 from thalweg.methods import LBFGS, METHODS, GradientDescent, HeavyBall, Nesterov, drive
 from thalweg.problems import ChangedProblem, FiniteSum, Standardizing
-from thalweg.theory import on_spectrum, foresee, foresee_rest, predict, rehearse
+from thalweg.theory import foresee, foresee_rest, on_spectrum, predict, rehearse
 from tolerances import CERTIFIED_GAP, EXTRAPOLATED, GAUSS_RULE, PROMISED, QUADRATIC, arithmetic
 
 N, D = 300, 8
