@@ -233,3 +233,15 @@ def two_term_recurrence(momentum, steps):
 RESUMED = 1e-9
 """Relative, on values. A resumed run repeats the same arithmetic, but margins that a line search carried along are
 computed afresh and a kept factor is replaced by that of the last point: roundings of 1e-16, grown by tens of steps."""
+
+
+# Update rules (tests/methods/test_rules_*.py).
+
+
+def update_rule(steps, dtype=np.float64):
+    """Of the largest entry. An update rule beside another program of it after so many steps on the same gradients.
+
+    A step rounds x and the averages about ten times by u, and in a stable iteration the errors at worst add up: 1.3e-13
+    for 60 steps in float64, inside the product's promise of 1e-12.
+    """
+    return 10 * steps * eps(dtype)
