@@ -77,10 +77,10 @@ def newton(*, mu: float, M: float, distance: float, steps: int) -> float:
 
 
 @bound(
-    quantity="operations of k gradient steps <=",
-    formula="k (4 n d + n + 2 d): O(n d k)",
+    quantity="operations of k gradient steps =",
+    formula="k (4 n d + 2 d): O(n d k)",
     assumptions=(COUNTED, "n slopes l' a step come on top"),
-    source="X w and X'u at 2 n d each, the division by n, and w - alpha g",
+    source="count: X w, the division by n, X'u, and w - alpha g",
 )
 def gradient_descent_flops(*, examples: int, features: int, steps: int) -> float:
     """Floating-point operations of k steps of gradient descent on dense data.
@@ -95,13 +95,13 @@ def gradient_descent_flops(*, examples: int, features: int, steps: int) -> float
 
     """
     n, d, steps = count("examples", examples, 1), count("features", features, 1), count("steps", steps)
-    return float(steps * (4 * n * d + n + 2 * d))
+    return float(steps * (4 * n * d + 2 * d))
 
 
 @bound(
-    quantity="numbers kept beside data and iterate <=",
+    quantity="numbers kept beside data and iterate =",
     formula="d + 1: O(d)",
-    assumptions=("rows are visited one at a time: the gradient and one margin are kept",),
+    assumptions=("rows are visited one at a time: the gradient, and a number for the row",),
     source="count",
 )
 def gradient_descent_memory(*, features: int) -> float:
@@ -118,10 +118,10 @@ def gradient_descent_memory(*, features: int) -> float:
 
 
 @bound(
-    quantity="operations of k Newton steps <=",
-    formula="k (n d^2 + 6 n d + 2 n + d^3/3 + 5 d^2/2 + 7 d/6): O((n d^2 + d^3) k)",
+    quantity="operations of k Newton steps =",
+    formula="k (n d^2 + 6 n d + n + d^3/3 + 5 d^2/2 + 7 d/6): O((n d^2 + d^3) k)",
     assumptions=(COUNTED, "n slopes l' and n curvatures l'' a step come on top"),
-    source="the gradient, the lower triangle of X'diag(l'')X/n, Cholesky, two triangular solves, and w - d",
+    source="count: the gradient, the lower triangle of X'diag(l'')X/n, Cholesky, two triangular solves, and w - d",
 )
 def newton_flops(*, examples: int, features: int, steps: int) -> float:
     """Floating-point operations of k full Newton steps on dense data.
@@ -136,7 +136,7 @@ def newton_flops(*, examples: int, features: int, steps: int) -> float:
 
     """
     n, d, steps = count("examples", examples, 1), count("features", features, 1), count("steps", steps)
-    return steps * (n * d * d + 6 * n * d + 2 * n + (2 * d**3 + 15 * d * d + 7 * d) / 6)
+    return steps * (n * d * d + 6 * n * d + n + (2 * d**3 + 15 * d * d + 7 * d) / 6)
 
 
 @bound(
@@ -158,4 +158,4 @@ def newton_memory(*, features: int) -> float:
 
     """
     d = count("features", features, 1)
-    return d * (d + 1) / 2 + 2 * d + 1
+    return d * (d + 1) / 2 + d + 2

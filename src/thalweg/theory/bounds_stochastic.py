@@ -125,14 +125,17 @@ def sgd_plateau(*, eigenvalues: ArrayLike, variances: ArrayLike, step_size: floa
 def _entries(name: str, values: ArrayLike, size: int | None = None) -> np.ndarray:
     wanted = "one finite number >= 0 a direction"
     try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InputError(f"{name}={values!r:.60} is no array of numbers", f"pass {wanted}") from None
+        array = np.asarray(values)
+    except ValueError:  # ragged
+        array = np.empty(0, dtype=object)
+    if array.dtype.kind not in "iuf":
+        raise InputError(f"{name}={values!r:.60} is no array of numbers", f"pass {wanted}")
+    array = array.astype(np.float64)
     if size is not None and array.ndim == 0:
         array = np.full(size, float(array))
     if array.ndim != 1 or not len(array) or not np.isfinite(array).all() or (array < 0).any():
-        raise InputError(f"{name} has shape {array.shape}, or holds a number that is negative or not finite",
-                         f"pass {wanted}")  # fmt: skip
+        problem = f"{name} has shape {array.shape}, or holds a number that is negative or not finite"
+        raise InputError(problem, f"pass {wanted}")
     if size is not None and len(array) != size:
         raise InputError(f"{name} has {len(array)} entries, eigenvalues has {size}", f"pass {wanted}")
     return array

@@ -1,0 +1,153 @@
+"""The register of bounds: which bound is put to the test by which method on which problem, with which settings."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from thalweg.theory import bounds
+from theory import bound_problems as problems
+from theory import bound_runs as runs
+
+SPECTRA = ("uniform", "geometric", "clustered")
+KAPPAS = (10, 1e3, 1e5)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A bound, a method, a problem with settings; `run(share)` uses that share of the true L (of M for Newton)."""
+
+    bound: str
+    method: str
+    problem: str
+    settings: str
+    run: Callable[[float], Any] = field(repr=False)
+
+    def __str__(self):
+        return f"{self.bound}-{self.method}-{self.problem}-{self.settings}".replace(" ", "_")
+
+
+ROWS: list[Row] = []
+
+#: The share of the true L that breaks a bound. The theorem on SVRG for convex sums is loose by a factor of four: the
+#: tightest sums need no more than a quarter of its L_max. `svrg_quadratic` is not, which is why it stands beside it.
+WRONG = {"svrg": 1 / 5, "svrg_gradients": 1 / 10}
+
+
+def row(bound, method, problem, settings, run, *args):
+    ROWS.append(Row(bound, method, problem, settings, partial(run, *args)))
+
+
+def quadratics(begin="even", kappas=KAPPAS):
+    for kind in SPECTRA:
+        for kappa in kappas:
+            yield f"{kind} quadratic, kappa={kappa:g}, {begin} start", problems.quadratic(kind, kappa, begin)
+
+
+SMOOTH = {
+    "wide least squares": problems.least_squares(20, 30, 20),
+    "least squares of rank 5": problems.least_squares(60, 12, 5),
+    "logistic, l2=0.1": problems.logistic(80, 6, 0.1),
+    "softplus sum, l2=0.05": problems.softplus_sum(50, 6, 0.05),
+    "x^2 + 3 sin^2 x": problems.wavy(),
+}
+NONCONVEX = {
+    "x^2 + 3 sin^2 x": problems.wavy(),
+    "cosines": problems.cosines(10),
+    "robust regression": problems.robust_regression(60, 5),
+}
+CONVEX = {name: SMOOTH[name] for name in ("wide least squares", "logistic, l2=0.1", "softplus sum, l2=0.05")}
+
+# Gradient descent.
+for name, problem in [*quadratics(), *{**SMOOTH, **NONCONVEX}.items()]:
+    row("descent_lemma", "gradient descent", name, "200 steps", runs.descent_lemma, problem, 200)
+for name, problem in [*quadratics("random", (10, 1e3)), *{**SMOOTH, **NONCONVEX}.items()]:
+    row("smallest_gradient", "gradient descent", name, "500 steps", runs.smallest_gradient, problem, 500)
+for name, problem in [*quadratics(), *SMOOTH.items()]:
+    row("gradient_descent", "gradient descent", name, "1000 steps", runs.gradient_descent, problem, 1000)
+for name, problem in [*quadratics(kappas=(10, 100)), *SMOOTH.items()]:
+    row("gradient_descent_steps", "gradient descent", name, "to 1e-3", runs.gradient_descent_steps, problem, 1e-3)
+for bound in (bounds.gradient_descent_quadratic, bounds.gradient_descent_distance):
+    for name, problem in quadratics():
+        row(
+            bound.name, "gradient descent", name, "1000 steps", runs.gradient_descent_on_quadratic, bound, problem, 1000
+        )
+
+# Momentum.
+for begin in ("even", "top"):
+    for name, problem in quadratics(begin):
+        row("heavy_ball", "heavy ball", name, "1000 steps", runs.heavy_ball, bounds.heavy_ball, problem, 1000)
+for name, problem in quadratics():
+    bound = bounds.heavy_ball_distance
+    row(bound.name, "heavy ball", name, "1000 steps", runs.heavy_ball, bound, problem, 1000)
+for name, problem in [*quadratics(), *CONVEX.items()]:
+    row("nesterov_convex", "nesterov", name, "to a restart", runs.nesterov_convex, problem, 500)
+for name, problem in [*quadratics(), *CONVEX.items()]:
+    if "wide" not in name:  # strongly convex functions alone
+        row("nesterov", "nesterov, constant momentum", name, "600 steps", runs.nesterov, problem, 600)
+for name, problem in quadratics():
+    row("conjugate_gradients", "conjugate gradients", name, "30 steps", runs.conjugate_gradients, problem, 30)
+
+# Newton: `run` takes a share of M in place of L.
+NEWTON = {
+    "cubic in 1 direction": problems.cubic(2.0, 3.0, 0.44),
+    "cubic in 1 direction, halfway": problems.cubic(2.0, 3.0, 0.22),
+    "cubic in 5 directions": problems.cubic(2.0, 3.0, (0.2, 0.2, -0.2, 0.2, 0.1)),
+    "logistic, l2=0.1": problems.near(problems.logistic(80, 6, 0.1), 0.95),
+    "logistic, l2=1": problems.near(problems.logistic(80, 6, 1.0), 0.95),
+}
+for name, problem in NEWTON.items():
+    row("newton", "newton, full steps", name, "8 steps", runs.newton, problem, 8)
+    row("newton_radius", "newton, full steps", name, "from 0.7 of the radius", runs.newton_radius, problem, 0.7)
+
+# Stochastic methods.
+
+
+def noisy(kind, kappa, noise):
+    """A quadratic with normal noise: alike in all directions, or along the largest curvature alone."""
+    problem = problems.quadratic(kind, kappa, "top", 8)
+    variances = np.full(8, 0.1) if noise == "even" else 0.8 * problem.x0
+    return f"{kind} quadratic, kappa={kappa:g}, {noise} noise", runs.Noisy(problem, variances)
+
+
+NOISY = dict(noisy(kind, 10, noise) for kind in SPECTRA for noise in ("even", "top"))
+STIFF = dict(noisy(kind, 100, "even") for kind in SPECTRA)
+SAMPLED = {
+    "least squares": runs.Noisy(problems.least_squares(40, 5, 5)),
+    "least squares, without replacement": runs.Noisy(problems.least_squares(40, 5, 5), replacement=False),
+    "least squares of rank 4": runs.Noisy(problems.least_squares(40, 8, 4)),
+    "logistic, l2=0.1": runs.Noisy(problems.logistic(80, 6, 0.1)),
+}
+WAVY = {"x^2 + 3 sin^2 x, even noise": runs.Noisy(problems.wavy(), np.array([0.5]))}
+for name, problem in (("least squares", problems.least_squares(7, 3, 3)), ("logistic", problems.logistic(7, 3, 0.1))):
+    for batch_size, replacement in ((1, True), (4, True), (3, False), (7, False)):
+        settings = f"B={batch_size} of 7, {'with' if replacement else 'without'} replacement"
+        row("minibatch_variance", "batches", name, settings, runs.minibatch_variance, problem, batch_size, replacement)
+for name, problem in [*NOISY.items(), *STIFF.items(), *WAVY.items()]:
+    row("sgd", "SGD", name, "B=1, alpha=1/L", runs.sgd, problem, 1, 1.0, 300)
+for name, problem in SAMPLED.items():
+    for batch_size, of_longest in ((1, 0.3), (8, 1.0)):
+        settings = f"B={batch_size}, alpha={of_longest:g}/L"
+        row("sgd", "SGD", name, settings, runs.sgd, problem, batch_size, of_longest, 300)
+for name, problem in NOISY.items():
+    row("sgd_plateau", "SGD", name, "B=2, alpha=1/L", runs.sgd_plateau, problem, 2, 1.0, 400)
+    row("sgd_plateau", "SGD", name, "B=1, alpha=0.5/L", runs.sgd_plateau, problem, 1, 0.5, 800)
+for name, problem in [*NOISY.items(), *SAMPLED.items()]:
+    row("sgd_steps", "SGD", name, "B=16, to 0.1", runs.sgd_steps, problem, 16, 0.1)
+for name, problem in [*NOISY.items(), *SAMPLED.items(), *WAVY.items()]:
+    row("sgd_falling", "SGD, falling steps", name, "B=1", runs.sgd_falling, problem, 1, 300)
+SUMS = {"least squares": problems.least_squares(40, 5, 5), "logistic, l2=0.1": problems.logistic(80, 6, 0.1)}
+#: One parameter: there are runs enough to see a seventh.
+ALONE, MANY = {"one row of 10": problems.lonely_row(10), "one row of 20": problems.lonely_row(20)}, 6000
+quadratic = bounds.svrg_quadratic
+for name, steps, epochs, count in (("one row of 10", 3500, 1, MANY), ("least squares", 1000, 2, runs.RUNS)):
+    problem, settings = {**SUMS, **ALONE}[name], f"eta=0.1/L_max, m={steps}"
+    row(quadratic.name, "SVRG", name, settings, runs.svrg, quadratic, problem, 0.1, steps, epochs, count)
+for name, problem in ALONE.items():
+    row("svrg", "SVRG", name, "eta=0.2/L_max, m=600", runs.svrg, bounds.svrg, problem, 0.2, 600, 1, MANY)
+    row("svrg_gradients", "SVRG", name, "to 0.26", runs.svrg_gradients, problem, 0.26, MANY)
+for name, problem in SUMS.items():
+    row("svrg", "SVRG", name, "eta=0.1/L_max, m=1000", runs.svrg, bounds.svrg, problem, 0.1, 1000, 2, runs.RUNS)
+    row("svrg_gradients", "SVRG", name, "to 0.3", runs.svrg_gradients, problem, 0.3, runs.RUNS)
