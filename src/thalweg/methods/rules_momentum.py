@@ -107,7 +107,7 @@ class NagGsStep(UpdateRule):
     the gradient is scaled by alpha / (gamma + alpha mu).
 
     Args:
-        mu: Strong convexity that the flow assumes, at least 0.
+        mu: Strong convexity that the flow assumes, at least 0; at 0 gamma falls to nothing, and alpha must with it.
         gamma: The first gamma, positive; with gamma = mu it stays.
 
     The defaults are those of the authors' program.
