@@ -119,8 +119,9 @@ class RidgeFilter(Filter):
     iterations: int = 1
 
     def __post_init__(self) -> None:
-        checked_number("ridge", self.ridge, "pass the penalty on ||w||^2/2, in units of s^2")
-        checked_steps("iterations", self.iterations)
+        ridge = checked_number("ridge", self.ridge, "pass the penalty on ||w||^2/2, in units of s^2")
+        object.__setattr__(self, "ridge", ridge)
+        object.__setattr__(self, "iterations", checked_steps("iterations", self.iterations))
 
     @property
     def time(self) -> float:
@@ -143,7 +144,9 @@ class TruncationFilter(Filter):
     threshold: float
 
     def __post_init__(self) -> None:
-        if checked_number("threshold", self.threshold, "pass a singular value (not a condition number)") == 0:
+        threshold = checked_number("threshold", self.threshold, "pass a singular value (not a condition number)")
+        object.__setattr__(self, "threshold", threshold)
+        if threshold == 0:
             raise InputError(
                 "threshold=0: expected a number > 0",
                 "for the least squares solution of least norm use RidgeFilter(0.0), which leaves out s = 0",
@@ -203,8 +206,8 @@ class GradientDescentFilter(Filter):
     step_size: float
 
     def __post_init__(self) -> None:
-        checked_steps("steps", self.steps)
-        _checked_step_size(self.step_size)
+        object.__setattr__(self, "steps", checked_steps("steps", self.steps))
+        object.__setattr__(self, "step_size", _checked_step_size(self.step_size))
 
     @property
     def time(self) -> float:
@@ -249,10 +252,12 @@ class MomentumFilter(Filter):
     nesterov: bool = False
 
     def __post_init__(self) -> None:
-        checked_steps("steps", self.steps)
-        _checked_step_size(self.step_size)
-        if checked_number("momentum", self.momentum, "use a number from 0 to below 1") >= 1:
-            raise InputError(f"momentum={self.momentum!r}: the iterates do not settle", "use a number below 1")
+        object.__setattr__(self, "steps", checked_steps("steps", self.steps))
+        object.__setattr__(self, "step_size", _checked_step_size(self.step_size))
+        momentum = checked_number("momentum", self.momentum, "use a number from 0 to below 1")
+        object.__setattr__(self, "momentum", momentum)
+        if momentum >= 1:
+            raise InputError(f"momentum={momentum!r}: the iterates do not settle", "use a number below 1")
         if not isinstance(self.nesterov, bool):
             raise InputError(f"nesterov={self.nesterov!r}: expected True or False", "False is the heavy ball")
 
@@ -371,10 +376,12 @@ def conjugate_gradient_filter(model: SpectralModel, steps: int, start: Any = Non
     return ScheduleFilter(tuple(sizes), tuple(momenta), linear=False)
 
 
-def _checked_step_size(value: Any) -> None:
+def _checked_step_size(value: Any) -> float:
     remedy = "use at most 2/s_max^2, for instance 1/s_max^2"
-    if checked_number("step_size", value, remedy) == 0:
+    size = checked_number("step_size", value, remedy)
+    if size == 0:
         raise InputError("step_size=0: nothing would move", remedy)
+    return size
 
 
 def _stable(step_size: float, s: Any, limit: float) -> bool:

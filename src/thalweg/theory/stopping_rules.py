@@ -60,12 +60,8 @@ class RiskCurve:
         return int(np.argmax(self.residual <= self.noise_variance))
 
     def __str__(self) -> str:
-        said = {
-            "least GCV": self.least_gcv,
-            "least estimated risk": self.least_risk,
-            "residual at noise": self.within_noise,
-        }
-        lines = [f"{name:<22}{self.filters[k]}" for name, k in said.items() if k is not None]
+        said = [("least GCV", self.least_gcv), ("least risk", self.least_risk), ("within noise", self.within_noise)]
+        lines = [f"{name:<14}{self.filters[k]}" for name, k in said if k is not None]
         return "\n".join([*lines, f"assumed: {'; '.join(self.assumptions)}"])
 
 
