@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from thalweg.expr.taylor import Taylor, taylor
     from thalweg.expr.transforms import hvp, jvp, vjp
     from thalweg.methods import LBFGS, GradientDescent, HeavyBall, Nesterov, Newton, NewtonCG
-    from thalweg.planning import Fit, diagnose, fit, plan, solve
+    from thalweg.planning import Fit, compare, diagnose, fit, plan, solve
     from thalweg.problems import FiniteSum, Function, Loss, Quadratic, Target, problem
     from thalweg.reports import plot, report
 
@@ -101,7 +101,7 @@ _HOMES = {
     "thalweg.expr.deriving": ("Derivative", "derive"),
     "thalweg.expr.taylor": ("Taylor", "taylor"),
     "thalweg.methods": ("GradientDescent", "HeavyBall", "LBFGS", "Nesterov", "Newton", "NewtonCG"),
-    "thalweg.planning": ("Fit", "diagnose", "fit", "plan", "solve"),
+    "thalweg.planning": ("Fit", "compare", "diagnose", "fit", "plan", "solve"),
     "thalweg.problems": ("FiniteSum", "Function", "Loss", "Quadratic", "Target", "problem"),
     "thalweg.reports": ("plot", "report"),
 }

@@ -140,6 +140,7 @@ class Method(ABC):
             fourfold.
         stall_steps: Steps without a new lowest value, beyond rounding, before a run counts as stuck.
         noisy: Whether steps follow sampled gradients, so that values need not fall.
+        rotates: Whether it takes the same steps in rotated variables, so that on a quadratic eigenvalues say it all.
 
     """
 
@@ -151,6 +152,7 @@ class Method(ABC):
     polish_steps: ClassVar[int] = 0
     stall_steps: ClassVar[int] = 1000
     noisy: ClassVar[bool] = False
+    rotates: ClassVar[bool] = True
 
     @abstractmethod
     def init(self, point: Any) -> State:

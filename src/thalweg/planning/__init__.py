@@ -1,6 +1,7 @@
 """The one place that chooses: which loss, which method, and how to carry it through."""
 
 from thalweg.planning.ahead import Outlook, diagnose, look, plan
+from thalweg.planning.comparing import compare
 from thalweg.planning.fitting import Fit, HeldOut, Prepared, fit, held_out_score, prepare, solve_prepared
 from thalweg.planning.rank import Prospect
 from thalweg.planning.record import RunFolder, fit_record
@@ -12,6 +13,7 @@ __all__ = [
     "Outlook",
     "Prepared",
     "Prospect",
+    "compare",
     "RunFolder",
     "solve_prepared",
     "diagnose",

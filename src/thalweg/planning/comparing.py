@@ -1,0 +1,242 @@
+"""`tw.compare`: methods on one problem, predicted before and observed after."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from thalweg.core.check import checked_number
+from thalweg.core.comparison import Compared, Comparison
+from thalweg.core.errors import InputError, OracleError
+from thalweg.core.events import Event, Stepped
+from thalweg.core.parallel import one_blas_thread
+from thalweg.core.plan import Prediction
+from thalweg.core.records import CertificateKind, Solution
+from thalweg.core.vector import flat, like
+from thalweg.methods import REGISTER, Method, drive
+from thalweg.methods.kept import describe
+from thalweg.methods.method import check_oracles
+from thalweg.planning.machine import machine_profile
+from thalweg.planning.rank import make_plan
+from thalweg.planning.working import Working, checked_problem, chosen_method, default_target
+from thalweg.theory import Rehearsal
+from thalweg.theory.expected import LocalModel, expected, local_model, rehearsed
+
+#: Methods compared unless others are named.
+USUAL = ("newton", "newton-cg", "l-bfgs", "nesterov", "gradient-descent")
+#: Steps spent on looking for f* beyond what the methods found.
+POLISH_STEPS = 200
+#: Points along each axis of the surface that is drawn under paths.
+GRID = 81
+MAX_STEPS = 20_000
+#: An interval of predicted steps; the same spread as that of a plan.
+SPREAD = (0.6, 1.7)
+
+
+def compare(
+    problem: Any,
+    methods: Sequence[Method | str] | None = None,
+    *,
+    x0: Any = None,
+    tol: float | None = None,
+    max_steps: int = MAX_STEPS,
+    max_seconds: float = 30.0,
+    scale: bool | None = None,
+    seed: int = 0,
+) -> Comparison:
+    """Run several methods on one problem; each is foreseen before its first step.
+
+    Args:
+        problem: As for ``tw.solve``.
+        methods: Methods or their names; five usual ones when None.
+        x0: As for ``tw.solve``.
+        tol: Target for f - f*, as for ``tw.solve``.
+        max_steps: Steps allowed to each.
+        max_seconds: Wall-clock seconds allowed to each.
+        scale: As for ``tw.solve``; the same variables for all methods.
+        seed: Seed of what is measured at random.
+
+    Returns:
+        The comparison: ``print`` shows the table, ``tw.plot`` draws it (per step, pass and second; the paths of
+        problems in two variables with ``what="paths"``), ``record()`` is JSON.
+
+    Raises:
+        InputError: No methods, the same one twice, or what ``tw.solve`` raises.
+
+    """
+    problem = checked_problem(problem)
+    if isinstance(methods, (str, Method)):
+        methods = [methods]
+    chosen = [chosen_method(problem, method) for method in (USUAL if methods is None else methods)]
+    if not chosen:
+        raise InputError("methods is empty", f"name some of {', '.join(REGISTER)}")
+    if len({describe(method) for method in chosen}) < len(chosen):
+        raise InputError("methods names the same method twice", "give each once, or with other settings")
+    if tol is not None:
+        tol = checked_number("tol", tol, "it is a target for f - f*: leave it out for 1e-8 min(1, |f(x0)|)")
+    working = Working.of(problem, x0, chosen[0], scale)
+    if methods is None:
+        chosen = [method for method in chosen if _offers(method, working)]
+    point = working.problem.at(working.start)
+    target = default_target(point.value) if tol is None else tol
+    with one_blas_thread():
+        foresight = _Foresight.of(working, target, seed)
+        labels = _labels(chosen)
+        ran = []
+        for label, method in zip(labels, chosen, strict=True):
+            ready = working.ready(method, seed)
+            prediction = foresight.prediction(ready, label, target)
+            ran.append((ready, prediction, *_run(working, ready, target, max_steps, max_seconds)))
+        minimum, source = _minimum(working, [solution for _, _, solution, _ in ran])
+    rows = tuple(
+        _compared(label, ready, prediction, solution, path, minimum, target)
+        for label, (ready, prediction, solution, path) in zip(labels, ran, strict=True)
+    )
+    surface = None
+    if working.problem.size == 2:
+        surface = _surface(working, [row.path for row in rows if row.path is not None])
+    return Comparison(repr(problem), target, minimum, source, rows, surface)
+
+
+def _offers(method: Method, working: Working) -> bool:
+    """Whether the problem has what a method of the usual ones needs."""
+    try:
+        check_oracles(method, working.problem.at(working.start))
+    except OracleError:
+        return False
+    return True
+
+
+def _labels(methods: Sequence[Method]) -> list[str]:
+    """Names, with settings where two share one."""
+    shared = Counter(method.name for method in methods)
+    return [method.name if shared[method.name] == 1 else describe(method) for method in methods]
+
+
+def _pass_seconds(working: Working) -> float:
+    """Seconds of one pass: half of a value with its gradient, at a point near the start, the second time."""
+    seconds = []
+    for factor in (1 + 1e-9, 1 + 2e-9, 1 + 3e-9):
+        point = working.problem.at(factor * working.start)
+        started = time.perf_counter()
+        _ = point.gradient, point.value
+        seconds.append(time.perf_counter() - started)
+    return 0.5 * min(seconds)
+
+
+@dataclass(frozen=True, eq=False)
+class _Foresight:
+    """What predictions are made from: a rehearsal for sums over tables, else the quadratic model at the start."""
+
+    working: Working
+    model: LocalModel | None
+    rehearsal: Rehearsal | None
+    pass_seconds: float
+
+    @classmethod
+    def of(cls, working: Working, target: float, seed: int) -> _Foresight:
+        pass_seconds = _pass_seconds(working)
+        if working.change is not None and not working.quadratic:
+            rehearsal = make_plan(working.problem, target, seed=seed).rehearsal
+            return cls(working, None, rehearsal, pass_seconds)
+        model = local_model(working.problem.at(working.start), quadratic=working.quadratic, seed=seed)
+        return cls(working, model, None, pass_seconds)
+
+    def prediction(self, method: Method, label: str, target: float) -> Prediction:
+        """Made before the method's first step."""
+        if self.model is not None:
+            seen = expected(self.working.problem, self.model, method, target)
+        else:
+            assert self.rehearsal is not None
+            seen = rehearsed(self.working.problem, self.rehearsal, method, self.working.start, target)
+        low, high = (factor * seen.steps for factor in SPREAD)
+        overhead = machine_profile().step_seconds
+        per_step = overhead.get(method.name, overhead["gradient-descent"])
+        seconds = seen.passes * self.pass_seconds + seen.steps * per_step
+        return Prediction(
+            label, seen.steps, (low, high), seconds, (0.5 * seconds, 2 * seconds), seen.passes, math.nan, seen.basis,
+            seen.curve,
+        )  # fmt: skip
+
+
+def _run(
+    working: Working, method: Method, target: float, max_steps: int, max_seconds: float
+) -> tuple[Solution, np.ndarray | None]:
+    path: list[np.ndarray] = []
+    planar = working.problem.size == 2
+
+    def see(event: Event) -> None:
+        if planar and isinstance(event, Stepped):
+            path.append(np.array(flat(event.x), dtype=np.float64))
+
+    solution = None
+    for event in drive(
+        working.problem, method, working.start, target=target, max_steps=max_steps, max_seconds=max_seconds
+    ):
+        see(event)
+        solution = getattr(event, "solution", None)
+    assert solution is not None
+    if solution.status.label == "interrupted":
+        raise KeyboardInterrupt
+    return solution, np.array(path) if path else None
+
+
+def _minimum(working: Working, solutions: Sequence[Solution]) -> tuple[float, str]:
+    """The lowest value known: the problem's own, or the best of the runs carried on by Newton's method."""
+    known = getattr(working.problem, "minimum", None)
+    best = min(solutions, key=lambda s: s.value if math.isfinite(s.value) else math.inf)
+    if known is not None:
+        return min(float(known), best.value), "known in closed form"
+    polisher = REGISTER["newton"] if working.problem.size <= 500 else REGISTER["newton-cg"]
+    value = best.value
+    if _offers(polisher, working):
+        *_, last = drive(working.problem, polisher, best.x, target=0.0, max_steps=POLISH_STEPS, max_seconds=10.0)
+        polished = last.solution  # type: ignore[union-attr]
+        if polished.value < value:
+            value = polished.value
+        if polished.certificate.kind is CertificateKind.PROOF:
+            return value, f"proven to {polished.certificate.gap:.1g}"
+    return value, "the lowest value found"
+
+
+def _compared(
+    label: str,
+    method: Method,
+    prediction: Prediction,
+    solution: Solution,
+    path: np.ndarray | None,
+    minimum: float,
+    target: float,
+) -> Compared:
+    trace = solution.trace
+    gaps = trace["value"] - minimum if len(trace) else np.zeros(0)
+    # A momentum method may dip below the target and rise again: what counts is staying there.
+    above = np.flatnonzero(~(gaps <= target))
+    first = int(above[-1]) + 1 if len(above) else 0
+    reached = first < len(gaps)
+    at = {name: float(trace[name][first]) if reached else math.nan for name in ("step", "passes", "seconds")}
+    return Compared(
+        label, describe(method), prediction, replace(solution), float(solution.value - minimum),
+        at["step"], at["passes"], at["seconds"], path,
+    )  # fmt: skip
+
+
+def _surface(working: Working, paths: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Values on a grid around the paths of a problem in two variables."""
+    points = np.concatenate([path[np.isfinite(path).all(axis=1)] for path in paths]) if paths else np.zeros((0, 2))
+    if not len(points):
+        return None
+    # Runs that flew off would shrink everything to a dot: the middle of what was visited decides.
+    low, high = np.quantile(points, 0.02, axis=0), np.quantile(points, 0.98, axis=0)
+    start = flat(working.start)
+    low, high = np.minimum(low, start), np.maximum(high, start)
+    air = 0.25 * np.maximum(high - low, 0.3 * np.max(high - low) + 1e-12)
+    across, up = (np.linspace(a, b, GRID) for a, b in zip(low - air, high + air, strict=True))
+    values = np.array([[working.problem.at(like(working.start, np.array([a, b]))).value for a in across] for b in up])
+    return across, up, values

@@ -1,0 +1,148 @@
+"""A problem made ready for methods: checked, in the variables they work in, with what tunes them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from thalweg.core.errors import InputError
+from thalweg.core.records import Solution
+from thalweg.core.vector import as_user_sees, as_vector
+from thalweg.methods import REGISTER, Method
+from thalweg.problems import ChangedProblem, FiniteSum, Standardizing
+from thalweg.theory.curvature import curvature
+
+#: Share of |f(x0)|, or of 1 where that is smaller, that is the target for f - f* unless one is given.
+RELATIVE_TARGET = 1e-8
+#: Parameters up to which Newton's method forms Hessians unless another method is asked for.
+MAX_NEWTON_PARAMETERS = 500
+#: A problem whose smallest curvature is not positive is tuned as if its condition number were this.
+WORST_CONDITION = 1e8
+
+
+@dataclass(frozen=True, eq=False)
+class Working:
+    """A problem and a start in the variables that methods work in.
+
+    Attributes:
+        given: The user's problem.
+        problem: The problem in those variables.
+        start: The start in those variables.
+        change: The change of variables, or None.
+
+    """
+
+    given: Any
+    problem: Any
+    start: Any
+    change: Standardizing | None
+
+    @classmethod
+    def of(cls, problem: Any, x0: Any, method: Method, scale: bool | None) -> Working:
+        """Change variables where that is asked for, or wanted by a method that is yet to be tuned.
+
+        Args:
+            problem: Checked.
+            x0: The start given, or None.
+            method: The one to run.
+            scale: Yes, no, or None for: a finite sum, unless the method's step size was given.
+
+        Raises:
+            InputError: The start does not fit, or a problem that is no finite sum is to be scaled.
+
+        """
+        start = checked_start(problem, x0)
+        if scale is None:
+            scale = isinstance(problem, FiniteSum) and not (method.is_tuned and hasattr(method, "step_size"))
+        if not scale:
+            return cls(problem, problem, start, None)
+        if not isinstance(problem, FiniteSum):
+            raise InputError(f"scale=True for {problem!r}", "leave it out: only finite sums over tables are rescaled")
+        change = Standardizing(problem)
+        return cls(problem, ChangedProblem(problem, change), change.inverse(start), change)
+
+    @property
+    def quadratic(self) -> bool:
+        """Whether the Hessian is known to be the same everywhere."""
+        return bool(getattr(self.given, "constant_curvature", False))
+
+    def ready(self, method: Method, seed: int = 0) -> Method:
+        """The method as it is if its step is known, else tuned by L and mu measured at the start."""
+        if method.is_tuned:
+            return method
+        found = curvature(self.problem.at(self.start), seed)
+        largest = found.largest if found.largest > 0 else max(abs(found.smallest), 1.0)
+        return method.tuned(largest, max(found.smallest, largest / WORST_CONDITION), quadratic=self.quadratic)
+
+    def as_asked(self, solution: Solution) -> Solution:
+        """The solution in the user's variables, in the form in which the start was given."""
+        x, direction = solution.x, solution.direction
+        if self.change is not None:
+            x = self.given.centred(self.change.forward(x))
+            if direction is not None:
+                direction = self.change.forward(direction)
+                direction = direction / math.sqrt(float(direction @ direction))
+        return replace(solution, x=as_user_sees(x), direction=None if direction is None else as_user_sees(direction))
+
+
+def checked_problem(problem: Any) -> Any:
+    """The problem itself, or that of an entry of the zoo.
+
+    Raises:
+        InputError: It is no problem.
+
+    """
+    if callable(getattr(problem, "problem", None)):
+        problem = problem.problem()
+    if not callable(getattr(problem, "at", None)) or not callable(getattr(problem, "start", None)):
+        remedy = (
+            "wrap a function: tw.solve(tw.problem(f, x0=...))" if callable(problem) else "use tw.problem(f, x0=...)"
+        )
+        raise InputError(f"problem={problem!r:.80} is no problem", remedy)
+    return problem
+
+
+def chosen_method(problem: Any, method: Method | str | None) -> Method:
+    """The method meant: itself, by name, or the one for such a problem.
+
+    Raises:
+        InputError: The name is not known, or it is no method.
+
+    """
+    if isinstance(method, str):
+        if method not in REGISTER:
+            raise InputError(f"method={method!r} is not known", f"use one of {', '.join(REGISTER)}")
+        return REGISTER[method]
+    if method is None:
+        return REGISTER["newton" if problem.size <= MAX_NEWTON_PARAMETERS else "l-bfgs"]
+    if isinstance(method, type) and issubclass(method, Method):
+        raise InputError(f"method={method.__name__} is a class", f"make one: method=tw.{method.__name__}()")
+    if not isinstance(method, Method):
+        raise InputError(f"method={method!r} is no method", "pass one such as tw.Nesterov(), or its name")
+    return method
+
+
+def checked_start(problem: Any, x0: Any) -> Any:
+    """The start given, laid out like the problem's own, or that one.
+
+    Raises:
+        InputError: Another layout, or numbers that are not finite.
+
+    """
+    own = problem.start()
+    if x0 is None:
+        return own
+    start = as_vector(x0)
+    if type(start) is not type(own) or _layout(start) != _layout(own):
+        raise InputError(f"x0 is laid out as {_layout(start)}; the problem's start is {_layout(own)}", "match that")
+    return start
+
+
+def _layout(x: Any) -> list[tuple[int, ...]]:
+    return [tuple(leaf.shape) for leaf in getattr(x, "leaves", (x,))]
+
+
+def default_target(value: float) -> float:
+    """The target for f - f* where none is given."""
+    return RELATIVE_TARGET * (min(1.0, abs(value)) if value else 1.0)
