@@ -13,6 +13,7 @@ import tolerances
 from thalweg.core.random import generator
 from thalweg.linalg import preconditioned_cg
 from thalweg.methods import GradientDescent, HeavyBall, Nesterov, Newton
+from thalweg.methods.rules_momentum import MomentumStep, PlainStep
 from thalweg.theory import bounds
 from theory.bound_problems import Problem
 
@@ -30,6 +31,9 @@ class Outcome:
     error: np.ndarray | float = 0.0
     rounding: np.ndarray | float = 0.0
     equality: bool = False
+
+    def __post_init__(self):
+        assert not np.isnan(self.observed).any(), "a run that is nan neither keeps a bound nor breaks it"
 
     @property
     def excess(self):
@@ -138,14 +142,16 @@ def nesterov_convex(problem, steps, share):
 
 
 def nesterov(problem, steps, share):
+    """The rule moves the points y at which gradients are taken; x_k is where a gradient step leads from there."""
     L, mu = share * problem.L, problem.mu
-    momentum = (1 - math.sqrt(mu / L)) / (1 + math.sqrt(mu / L))
-    x, y, observed = problem.x0, problem.x0, [problem.gap]
-    for _ in range(steps):
-        x, y = (following := y - problem.gradient(y) / L), following + momentum * (following - x)
-        observed.append(problem.value(x) - problem.minimum)
+    rule = MomentumStep(momentum=(1 - math.sqrt(mu / L)) / (1 + math.sqrt(mu / L)), nesterov=True)
+    y, slots, observed = problem.x0, rule.init(problem.x0), [problem.gap]
+    for count in range(1, steps + 1):
+        gradient = problem.gradient(y)
+        observed.append(problem.value(y - gradient / L) - problem.minimum)
         if not observed[-1] < 1e200:
             break
+        y, slots = rule.update(y, gradient, slots, 1 / L, count)
     constants = {"L": L, "mu": mu, "gap": problem.gap, "distance": problem.distance}
     return beside(bounds.nesterov, observed, rounding=rounding_of(problem), **constants)
 
@@ -238,8 +244,12 @@ class Noisy:
 
 
 def sgd_runs(noisy, step_sizes, batch_size, marks):
-    """Mean f - f* at the marks with its standard error, and the largest variance of one example met on the way."""
-    rng, W, problem = generator(11), np.tile(noisy.problem.x0, (RUNS, 1)), noisy.problem
+    """Mean f - f* at the marks with its standard error, and the largest variance of one example met on the way.
+
+    The library's rule moves all runs at once, and a batch is drawn for each.
+    """
+    rng, W, problem, rule = generator(11), np.tile(noisy.problem.x0, (RUNS, 1)), noisy.problem, PlainStep()
+    slots = rule.init(W)
     means, errors, variance = [], [], 0.0
     for k, step_size in enumerate([*step_sizes, 0.0]):
         variance = max(variance, noisy.variance(W))
@@ -247,7 +257,7 @@ def sgd_runs(noisy, step_sizes, batch_size, marks):
             found = problem.value(W) - problem.minimum
             means.append(found.mean())
             errors.append(found.std(ddof=1) / math.sqrt(RUNS))
-        W = W - step_size * noisy.batch(W, batch_size, rng)
+        W, slots = rule.update(W, noisy.batch(W, batch_size, rng), slots, step_size, k + 1)
     return np.array(means), np.array(errors), variance
 
 

@@ -64,7 +64,7 @@ class Bound(Generic[P]):
         """The bound for these constants."""
         try:
             value = self.evaluate(*args, **kwargs)
-        except OverflowError:
+        except (OverflowError, ZeroDivisionError):
             value = math.nan
         if math.isnan(value):
             raise InputError(
