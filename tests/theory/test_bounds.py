@@ -301,7 +301,7 @@ def test_bad_arguments_are_refused_by_name(name, argument):
         ("newton", {"distance": 1 / 3}, "distance=0.333.*2 mu/"),
         ("gradient_descent", {"gap": 0.5, "L": 0.0}, "L=0.0"),
         ("descent_lemma", {"gradient_norm": 1e300}, "range of floating-point numbers"),
-        ("sgd_steps", {"mu": 1e-320}, "range of floating-point numbers"),
+        ("sgd_steps", {"mu": 1e-320, "target": 1e-10}, "range of floating-point numbers"),
     ],
 )
 def test_violated_assumptions_are_named(name, changes, message):
