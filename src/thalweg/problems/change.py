@@ -8,6 +8,7 @@ on breast_cancer it takes L-BFGS 6,357 steps instead of tens.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +17,7 @@ from thalweg.core.records import Certificate
 from thalweg.linalg import Factor, factor, preconditioned_cg
 from thalweg.problems.certificate import LARGEST_FACTOR
 from thalweg.problems.finite_sum import FiniteSum, FiniteSumLine, FiniteSumPoint, assemble
+from thalweg.problems.margin_form import MarginForm, gradient_variance, largest_single
 
 
 class Standardizing:
@@ -72,6 +74,33 @@ class Standardizing:
         centred = ((small - intercepts[:, None] * self.mean) * self.scale).ravel()
         return np.concatenate([centred, self.offset_scale * intercepts])
 
+    @cached_property
+    def square_norms(self) -> np.ndarray:
+        """||T'(x_i, 1)||^2 of every row, shape (n,)."""
+        rows, squares = self.problem.rows, np.square(self.scale)
+        parts = []
+        for part in rows.blocks:
+            block = rows.block(part)
+            if hasattr(block, "multiply"):  # sparse: centring would fill it
+                block = block[:, self.kept]
+                centre = squares * self.mean
+                parts.append(block.multiply(block) @ squares - 2 * (block @ centre) + float(centre @ self.mean))
+            else:
+                parts.append(np.square((block[:, self.kept] - self.mean) * self.scale).sum(axis=1))
+        norms = np.maximum(np.concatenate(parts), 0.0)
+        return norms + (self.offset_scale**2 if self.problem.intercept else 0.0)
+
+    @cached_property
+    def margin_form(self) -> MarginForm | None:
+        """The sum as losses of scalar margins in the new variables; None for losses of several."""
+        form, kept = self.problem.margin_form, self.kept
+        if form is None:
+            return None
+        shift, scale = np.zeros(self.problem.d), np.zeros(self.problem.d)
+        shift[kept], scale[kept] = self.mean, self.scale
+        offset = float(self.offset_scale) * form.offset
+        return replace(form, shift=shift, scale=scale, offset=offset, ridge=form.ridge * scale**2)
+
     def transform_blocks(self, blocks: np.ndarray) -> np.ndarray:
         """T' B T of every class block B, shape (pairs, m, m) with the kept columns."""
         kept = self.kept
@@ -116,6 +145,16 @@ class ChangedProblem:
     provable = True
 
     @property
+    def n(self) -> int:
+        """Number of examples."""
+        return self.base.n
+
+    @property
+    def margin_form(self) -> MarginForm | None:
+        """The sum as losses of scalar margins; None for losses of several."""
+        return self.change.margin_form
+
+    @property
     def convex(self) -> bool | None:
         """Whether the objective is proven convex."""
         return self.base.convex
@@ -143,6 +182,25 @@ class ChangedPoint:
     def gradient(self) -> np.ndarray:
         """T' grad f."""
         return self.problem.change.adjoint(self.base.gradient)
+
+    def sample(self, indices: np.ndarray) -> np.ndarray:
+        """T' times the mean of the gradients of some examples."""
+        return self.problem.change.adjoint(self.base.sample(indices))
+
+    @cached_property
+    def gradient_variance(self) -> float:
+        """sigma^2 = (1/n) sum_i ||g_i - g||^2, in the new variables."""
+        change, base = self.problem.change, self.base
+        mean = change.adjoint(base.gradient - base.problem.ridge(base.x))
+        return gradient_variance(base, change.square_norms, mean)
+
+    @property
+    def largest_single(self) -> float:
+        """L_max in the new variables."""
+        change = self.problem.change
+        return largest_single(
+            self.base, change.square_norms, self.problem.l2 * float(change.scale.max(initial=0.0)) ** 2
+        )
 
     @cached_property
     def hessian(self) -> np.ndarray:

@@ -21,6 +21,7 @@ from thalweg.linalg import Factor, factor
 from thalweg.linalg.rows import SINGLE_BLOCK_ELEMENTS, Rows, as_rows, multiply, sum_pieces
 from thalweg.problems.certificate import certify
 from thalweg.problems.losses import Loss, Target, find_loss
+from thalweg.problems.margin_form import MarginForm, gradient_variance, largest_single
 
 #: Margins of a block of elementwise work: a dozen float64 temporaries of this length fit a second-level cache.
 MARGIN_BLOCK = 8192
@@ -161,6 +162,25 @@ class FiniteSum:
         coefficients = x[: self.classes * self.d]
         return 0.5 * self.l2 * float(coefficients @ coefficients)
 
+    @cached_property
+    def example_weights(self) -> np.ndarray | None:
+        """N s_i / sum s of every row, shape (n,); None where all are 1."""
+        return None if isinstance(self.share, float) else self.n * self.share
+
+    @cached_property
+    def square_norms(self) -> np.ndarray:
+        """||(x_i, 1)||^2 of every row, without the 1 where there is no intercept, shape (n,)."""
+        return self.rows.square_norms() + float(self.intercept)
+
+    @cached_property
+    def margin_form(self) -> MarginForm | None:
+        """The sum as losses of scalar margins; None for losses of several."""
+        if self.loss.target is Target.CLASS:
+            return None
+        free = float(self.intercept)
+        ridge = np.full(self.d, self.l2)
+        return MarginForm(self.rows, self.y, self.example_weights, self.loss, None, None, free, ridge)
+
     def recession(self, direction: np.ndarray, noise: float = 1e-12, least: float = 0.0) -> bool:
         """Whether no row's loss rises far out along the direction and at least one falls forever.
 
@@ -256,6 +276,34 @@ class FiniteSumPoint:
     def slope(self) -> np.ndarray:
         """dl/dz of each row, like the margins."""
         return self._sweep[1]
+
+    def sample(self, indices: np.ndarray) -> np.ndarray:
+        """The mean of the gradients of some examples, shape (size,); unbiased for rows drawn evenly.
+
+        Args:
+            indices: Row indices, shape (B,), at least one; an index may come twice.
+
+        """
+        problem = self.problem
+        coefficients, intercepts = problem.split(self.x)
+        block = problem.rows.take(indices).block(slice(0, len(indices)))
+        many = problem.loss.target is Target.CLASS
+        z = multiply(block, coefficients.T) + intercepts if many else block @ coefficients[0] + intercepts[0]
+        slope = problem.loss.kernel.value_gradient(z, problem.y[indices])[1]
+        weights = problem.example_weights
+        u = slope if weights is None else (slope.T * weights[indices]).T
+        total = problem.join(np.atleast_2d((block.T @ u).T), np.atleast_1d(u.sum(axis=0)))
+        return total / len(indices) + problem.ridge(self.x)
+
+    @cached_property
+    def gradient_variance(self) -> float:
+        """sigma^2 = (1/n) sum_i ||g_i - g||^2."""
+        return gradient_variance(self, self.problem.square_norms, self.gradient - self.problem.ridge(self.x))
+
+    @property
+    def largest_single(self) -> float:
+        """L_max, the largest curvature of a single example: everywhere if the loss has a bound, else here."""
+        return largest_single(self, self.problem.square_norms, self.problem.l2)
 
     @cached_property
     def curvature(self) -> Any:
