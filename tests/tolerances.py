@@ -245,3 +245,29 @@ def update_rule(steps, dtype=np.float64):
     for 60 steps in float64, inside the product's promise of 1e-12.
     """
     return 10 * steps * eps(dtype)
+
+
+STEPS_ON_QUADRATIC = 1.5
+"""Factor between predicted and observed steps on a quadratic: what the product promises. L-BFGS and Newton-CG do not
+take the very same steps on the eigenvalues alone, since their line searches end within a tolerance."""
+
+
+# The zoo of test functions (tests/problems/zoo).
+
+
+def formula(operations, dtype=np.float64):
+    """A value or a derivative of a closed formula beside the same formula computed in another order.
+
+    Each of the operations rounds by eps/2 on both sides, relative to the largest intermediate number, which the caller
+    multiplies by; 8 is for functions within a few units in the last place and for sums that grow on the way.
+    """
+    return 8 * eps(dtype) * operations
+
+
+REACHED = 1e-8
+"""Of 1 + |f*|. How far above a listed minimum a solver may stop: what the product promises of f - f*. Values that the
+zoo lists for one function are at least 1e-5 apart."""
+
+
+PRINTED = 1.0
+"""Units in the last printed digit. A table may round its digits or cut them, as MGH do where they print dots."""
