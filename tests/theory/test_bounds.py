@@ -3,6 +3,7 @@
 import inspect
 import math
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -315,6 +316,34 @@ def test_a_step_that_rounding_put_above_the_longest_is_taken():
 
 
 # --- The record -----------------------------------------------------------------------------------------------------
+
+
+SYMBOLS = {
+    "f(x)": "value", "||g||": "gradient_norm", "||x_0 - x*||_A": "error", "||x_0 - x*||": "distance",
+    "f_0 - f*": "gap", "sigma^2": "variance", "^": "**",
+}  # fmt: skip
+LETTERS = {
+    "alpha": "step_size", "eta": "step_size", "rho_0": "gap", "eps": "target", "k": "steps", "T": "steps",
+    "B": "batch_size", "n": "examples", "d": "features", "m": "epoch_steps",
+}  # fmt: skip
+#: Formulas with sums, recursions, minima or words, which other tests spell out.
+IN_WORDS = {"minibatch_variance", "sgd_plateau", "sgd_falling_step_size", "svrg_quadratic", "svrg_gradients", "newton"}
+
+
+@pytest.mark.parametrize("name", sorted(bounds.BOUNDS.keys() - IN_WORDS))
+def test_the_formula_says_what_the_function_does(name):
+    """The text is read as arithmetic: products by a space, powers by ^."""
+    text, _, factor = bounds.BOUNDS[name].formula.split(":")[0].partition(", q = ")
+    text = text.replace("q^k", f"({factor})^k")
+    for symbol, argument in SYMBOLS.items():
+        text = text.replace(symbol, argument)
+    text = re.sub(r"(?<=[\w)]) (?=[\w(])", "*", text)
+    kappa = GOOD["L"] / GOOD["mu"]
+    beta = ((math.sqrt(kappa) - 1) / (math.sqrt(kappa) + 1)) ** 2
+    functions = {"sqrt": math.sqrt, "log": math.log, "max": max, "min": min}
+    letters = {letter: GOOD[argument] for letter, argument in LETTERS.items()}
+    names = GOOD | functions | letters | {"kappa": kappa, "beta": beta}
+    assert eval(text, {}, names) == pytest.approx(call(name), rel=1e-12)
 
 
 def test_steps_until_is_the_first_step_at_the_target():

@@ -104,7 +104,7 @@ def gradient_descent(*, L: float, mu: float, gap: float, steps: int) -> float:
 @bound(
     quantity="steps until f - f* <= eps:",
     formula="kappa log((f_0 - f*)/eps)",
-    assumptions=("as gradient_descent",),
+    assumptions=("the same as gradient_descent",),
     source="from gradient_descent with 1 - x <= exp(-x)",
 )
 def gradient_descent_steps(*, L: float, mu: float, gap: float, target: float) -> float:
@@ -131,7 +131,7 @@ def _logarithm(gap: float, target: float) -> float:
 
 @bound(
     quantity="f_k - f* <=",
-    formula="(1 - 2/(kappa + 1))^2k (f_0 - f*)",
+    formula="(1 - 2/(kappa + 1))^(2 k) (f_0 - f*)",
     assumptions=("f is a quadratic with curvatures in [mu, L]", "gradient descent with alpha = 2/(L + mu)"),
     source=f"{NESTEROV_2018}, theorem 2.1.15, whose rate a quadratic attains",
     falls=True,
@@ -226,8 +226,8 @@ def heavy_ball(*, L: float, mu: float, gap: float, steps: int) -> float:
 @bound(
     quantity="||x_k - x*|| <=",
     formula="sqrt(beta)^k (1 + k (1 + sqrt(beta))) ||x_0 - x*||",
-    assumptions=("as heavy_ball",),
-    source=f"as heavy_ball: {POLYAK_1964}",
+    assumptions=("the same as heavy_ball",),
+    source=f"as heavy_ball; {POLYAK_1964}",
     falls=True,
 )
 def heavy_ball_distance(*, L: float, mu: float, distance: float, steps: int) -> float:

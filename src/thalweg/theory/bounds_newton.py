@@ -80,7 +80,7 @@ def newton(*, mu: float, M: float, distance: float, steps: int) -> float:
     quantity="operations of k gradient steps =",
     formula="k (4 n d + 2 d): O(n d k)",
     assumptions=(COUNTED, "n slopes l' a step come on top"),
-    source="count: X w, the division by n, X'u, and w - alpha g",
+    source="a count: X w, the division by n, X'u, and w - alpha g",
 )
 def gradient_descent_flops(*, examples: int, features: int, steps: int) -> float:
     """Floating-point operations of k steps of gradient descent on dense data.
@@ -102,7 +102,7 @@ def gradient_descent_flops(*, examples: int, features: int, steps: int) -> float
     quantity="numbers kept beside data and iterate =",
     formula="d + 1: O(d)",
     assumptions=("rows are visited one at a time: the gradient, and a number for the row",),
-    source="count",
+    source="a count",
 )
 def gradient_descent_memory(*, features: int) -> float:
     """Extra memory of gradient descent, in numbers.
@@ -121,7 +121,7 @@ def gradient_descent_memory(*, features: int) -> float:
     quantity="operations of k Newton steps =",
     formula="k (n d^2 + 6 n d + n + d^3/3 + 5 d^2/2 + 7 d/6): O((n d^2 + d^3) k)",
     assumptions=(COUNTED, "n slopes l' and n curvatures l'' a step come on top"),
-    source="count: the gradient, the lower triangle of X'diag(l'')X/n, Cholesky, two triangular solves, and w - d",
+    source="a count: the gradient, the lower triangle of X'diag(l'')X/n, Cholesky, two triangular solves, and w - d",
 )
 def newton_flops(*, examples: int, features: int, steps: int) -> float:
     """Floating-point operations of k full Newton steps on dense data.
@@ -140,12 +140,13 @@ def newton_flops(*, examples: int, features: int, steps: int) -> float:
 
 
 @bound(
-    quantity="numbers kept beside data and iterate <=",
-    formula="d (d + 1)/2 + 2 d + 1: O(d^2)",
+    quantity="numbers kept beside data and iterate =",
+    formula="d (d + 1)/2 + d + 2: O(d^2)",
     assumptions=(
-        "rows are visited one at a time: half of the Hessian, factored in place, gradient, one row and margin",
+        "rows are visited one at a time: a triangle of the Hessian, factored in place, the gradient, and two numbers "
+        "for the row",
     ),
-    source="count",
+    source="a count",
 )
 def newton_memory(*, features: int) -> float:
     """Extra memory of Newton's method, in numbers.

@@ -79,8 +79,8 @@ class Bound(Generic[P]):
         return f"Bound {self.name}: {self.quantity} {self.formula}"
 
     def __str__(self) -> str:
-        lines = [f"{self.quantity} {self.formula}", *(f"  if {text}" for text in self.assumptions)]
-        return "\n".join([*lines, f"  {self.source}"])
+        lines = [f"{self.quantity} {self.formula}", *(f"  assumes {text}" for text in self.assumptions)]
+        return "\n".join([*lines, f"  source: {self.source}"])
 
     def steps_until(self, target: float, **constants: Any) -> int:
         """The fewest steps after which the bound lies at or below a target; ``constants`` as in a call, less ``steps``.

@@ -151,7 +151,7 @@ def _positive_entries(name: str, values: ArrayLike) -> np.ndarray:
 @bound(
     quantity="the step alpha for E[f_T - f*] <= eps:",
     formula="min(B mu eps/(L sigma^2), 1/L)",
-    assumptions=("as sgd",),
+    assumptions=("the same as sgd",),
     source=f"half of eps for each term of sgd; {LECTURES}, section 4.2",
 )
 def sgd_step_size(*, L: float, mu: float, variance: float, target: float, batch_size: int = 1) -> float:
@@ -178,7 +178,7 @@ def sgd_step_size(*, L: float, mu: float, variance: float, target: float, batch_
 @bound(
     quantity="steps until E[f_T - f*] <= eps:",
     formula="max(sigma^2/(B mu eps), 1) kappa log(2 (f_0 - f*)/eps)",
-    assumptions=("as sgd, with the step sgd_step_size",),
+    assumptions=("the same as sgd, with the step sgd_step_size",),
     source="from sgd with 1 - x <= exp(-x)",
 )
 def sgd_steps(*, L: float, mu: float, variance: float, gap: float, target: float, batch_size: int = 1) -> float:
@@ -253,7 +253,7 @@ def sgd_falling(*, L: float, mu: float, variance: float, gap: float, steps: int,
 @bound(
     quantity="the step alpha_t =",
     formula="mu B rho_t/(sigma^2 L) = 1/(sigma^2 L/(mu B rho_0) + mu t/2)",
-    assumptions=("as sgd_falling",),
+    assumptions=("the same as sgd_falling",),
     source=f"minimises the recursion behind sgd; {LECTURES}, theorem 4.7",
 )
 def sgd_falling_step_size(
@@ -366,7 +366,7 @@ def _svrg(
 @bound(
     quantity="gradients of single examples until E[f - f*] <= eps:",
     formula="(n + 2 m) log2((f_0 - f*)/eps), m = 50 L_max/mu, both rounded up",
-    assumptions=("as svrg, with eta = 1/(10 L_max), whose factor an epoch is then at most 1/2",),
+    assumptions=("the same as svrg, with eta = 1/(10 L_max), whose factor an epoch is then at most 1/2",),
     source=f"{JOHNSON_ZHANG}, section 3: O((n + L_max/mu) log(1/eps))",
 )
 def svrg_gradients(*, examples: int, L_max: float, mu: float, gap: float, target: float) -> float:
