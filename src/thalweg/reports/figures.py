@@ -9,7 +9,7 @@ from typing import Any
 
 Spec = dict[str, Any]
 
-NAMES = ("ink", "quiet", "grid", "paper", "bound", "value", "predicted", "accent")
+NAMES = ("ink", "quiet", "grid", "paper", "bound", "value", "predicted", "accent", "good", "bad")
 THEMED = {name: f"var(--{name})" for name in NAMES}
 """Colours by reference: the page's style sets them, so that dark, light and paper need no second drawing."""
 
@@ -22,6 +22,8 @@ LIGHT = {
     "value": "#0f766e",
     "predicted": "#b04a00",
     "accent": "#7a3db8",
+    "good": "#17683a",
+    "bad": "#a3260f",
 }
 """The light colours themselves, for charts that leave the page; style.css has the same."""
 

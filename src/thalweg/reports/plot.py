@@ -9,14 +9,17 @@ from typing import Any
 from thalweg.core.errors import InputError
 from thalweg.reports.bundle import write_whole
 from thalweg.reports.choices import choices
+from thalweg.reports.comparison import comparison
 from thalweg.reports.convergence import convergence
 from thalweg.reports.figures import LIGHT, Figure
+from thalweg.reports.filters import filters
 from thalweg.reports.frame import document, drawing
 from thalweg.reports.markup import tag
+from thalweg.reports.paths import paths
 from thalweg.reports.record import Record, read_record
 from thalweg.reports.spectrum import spectra
 
-_HEIGHT = {"convergence": 560, "plan": 330}
+_HEIGHT = {"convergence": 560, "comparison": 560, "paths": 620, "plan": 330}
 
 
 class Plot:
@@ -102,8 +105,9 @@ def plot(record: Any, what: str | None = None, *, axis: str = "step") -> Plot:
 
     Args:
         record: A fit or another object with `record()`, its trace or its plan, the dict of one, or the path of a run.
-        what: "convergence", "plan", "spectrum-raw" or "spectrum-scaled"; None takes the first that the record has.
-        axis: Of convergence: "step", "second" or "pass".
+        what: "convergence", "plan", "spectrum-raw" or "spectrum-scaled"; of a comparison "comparison" or, in two
+            variables, "paths"; "shrinkage" of spectral filters. None takes the first that the record has.
+        axis: Of convergence and comparisons: "step", "second" or "pass".
 
     Returns:
         A chart that notebooks show; `save` writes it to a file, `altair` opens it up.
@@ -119,7 +123,7 @@ def plot(record: Any, what: str | None = None, *, axis: str = "step") -> Plot:
     if name not in found:
         raise InputError(f"what={what!r} is not in this record", f"use one of {', '.join(map(repr, found))}")
     forms = list(found[name].forms)
-    form = f"per {axis}" if name == "convergence" else forms[0]
+    form = f"per {axis}" if name in ("convergence", "comparison") else forms[0]
     if form not in forms:
         known = ", ".join(repr(known.removeprefix("per ")) for known in forms)
         raise InputError(f"axis={axis!r} is not in this record", f"use one of {known}")
@@ -127,4 +131,8 @@ def plot(record: Any, what: str | None = None, *, axis: str = "step") -> Plot:
 
 
 def _figures(record: Record) -> list[Figure]:
-    return [figure for figure in (convergence(record), choices(record), *spectra(record)) if figure is not None]
+    if record.get("kind") == "comparison":
+        drawn: tuple[Figure | None, ...] = (comparison(record), paths(record))
+    else:
+        drawn = (convergence(record), choices(record), *spectra(record), filters(record))
+    return [figure for figure in drawn if figure is not None]
