@@ -101,10 +101,10 @@ for bound in (bounds.gradient_descent_quadratic, bounds.gradient_descent_distanc
 # Momentum.
 for begin in ("even", "top"):
     for name, problem in quadratics(begin):
-        row("heavy_ball", "heavy ball", name, "1000 steps", runs.heavy_ball, bounds.heavy_ball, problem, 1000)
+        row("heavy_ball", "heavy ball", name, "600 steps", runs.heavy_ball, bounds.heavy_ball, problem, 600)
 for name, problem in quadratics():
     bound = bounds.heavy_ball_distance
-    row(bound.name, "heavy ball", name, "1000 steps", runs.heavy_ball, bound, problem, 1000)
+    row(bound.name, "heavy ball", name, "600 steps", runs.heavy_ball, bound, problem, 600)
 for name, problem in [*quadratics(), *CONVEX.items()]:
     row("nesterov_convex", "nesterov", name, "to a restart", runs.nesterov_convex, problem, 500)
 for name, problem in [*quadratics(), *CONVEX.items()]:
@@ -141,7 +141,7 @@ SAMPLED = {
     "least squares": runs.Noisy(problems.least_squares(40, 5, 5)),
     "least squares, without replacement": runs.Noisy(problems.least_squares(40, 5, 5), replacement=False),
     "least squares of rank 4": runs.Noisy(problems.least_squares(40, 8, 4)),
-    "logistic, l2=0.1": runs.Noisy(problems.logistic(80, 6, 0.1)),
+    "logistic, l2=0.1": runs.Noisy(problems.logistic(40, 4, 0.1)),
 }
 WAVY = {"x^2 + 3 sin^2 x, even noise": runs.Noisy(problems.wavy(), np.array([0.5]))}
 for name, problem in (("least squares", problems.least_squares(7, 3, 3)), ("logistic", problems.logistic(7, 3, 0.1))):
@@ -157,11 +157,14 @@ for name, problem in SAMPLED.items():
 for name, problem in NOISY.items():
     row("sgd_plateau", "SGD", name, "B=2, alpha=1/L", runs.sgd_plateau, problem, 2, 1.0, 400)
     row("sgd_plateau", "SGD", name, "B=1, alpha=0.5/L", runs.sgd_plateau, problem, 1, 0.5, 800)
-for name, problem in [*NOISY.items(), *SAMPLED.items()]:
-    row("sgd_steps", "SGD", name, "B=16, to 0.1", runs.sgd_steps, problem, 16, 0.1)
+for name, problem in NOISY.items():
+    for batch_size in (1, 16):  # the noise sets the step, and L does
+        row("sgd_steps", "SGD", name, f"B={batch_size}, to 0.1", runs.sgd_steps, problem, batch_size, 0.1)
+for name, problem in SAMPLED.items():
+    row("sgd_steps", "SGD", name, "B=32, to 0.5", runs.sgd_steps, problem, 32, 0.5)
 for name, problem in [*NOISY.items(), *SAMPLED.items(), *WAVY.items()]:
     row("sgd_falling", "SGD, falling steps", name, "B=1", runs.sgd_falling, problem, 1, 300)
-SUMS = {"least squares": problems.least_squares(40, 5, 5), "logistic, l2=0.1": problems.logistic(80, 6, 0.1)}
+SUMS = {"least squares": problems.least_squares(40, 5, 5), "logistic, l2=0.1": problems.logistic(40, 4, 0.1)}
 #: One parameter: there are runs enough to see a seventh.
 ALONE, MANY = {"one row of 10": problems.lonely_row(10), "one row of 20": problems.lonely_row(20)}, 6000
 quadratic = bounds.svrg_quadratic
