@@ -255,3 +255,19 @@ def test_derive_names_what_is_wrong(arguments, words, tmp_path):
     assert "Traceback" not in done.stderr
     for word in words:
         assert word in done.stderr
+
+
+def test_compare_prints_a_table_and_draws_it(tmp_path):
+    done = thalweg("compare", "iris", "--methods", "newton, l-bfgs", "--out", "picture.svg", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert "proven" in done.stdout
+    for name in ("newton", "l-bfgs"):
+        row = next(line for line in lines if line.startswith(name))
+        assert row.endswith("converged")
+    assert (tmp_path / "picture.svg").read_text().startswith("<svg")
+    done = thalweg("compare", "iris", "--methods", "newton", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["methods"][0]["method"] == "newton"
+    done = thalweg("compare", "iris", "--methods", "nwton", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "'nwton'" in done.stderr and "hint:" in done.stderr

@@ -149,6 +149,39 @@ def report(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
     print(write(run / "run.json", run / "report.html"))
 
 
+@app.command()
+def compare(
+    data: Data,
+    methods: Annotated[str | None, typer.Option(help="Names with commas between; 'list' names them all.")] = None,
+    target: Column = None,
+    loss: LossName = None,
+    l2: Ridge = None,
+    tol: Tolerance = None,
+    max_steps: Annotated[int, typer.Option(help="Steps allowed to each method.")] = 20_000,
+    max_seconds: Annotated[float, typer.Option(help="Seconds allowed to each method.")] = 30.0,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Picture to write: .html, .svg or .png.")] = None,
+    axis: Annotated[str, typer.Option(help="Of the picture: pass, second or step.")] = "pass",
+    as_json: Json = False,
+) -> None:
+    """Run several methods on a table: predicted and observed steps, passes and seconds, in one table and picture."""
+    from thalweg.data import load_table
+    from thalweg.methods import REGISTER
+    from thalweg.planning import compare as run
+    from thalweg.planning import prepare
+    from thalweg.reports import plot
+
+    if methods == "list":
+        print("\n".join(REGISTER))
+        raise typer.Exit(0)
+    problem = prepare(load_table(data, target), loss=loss, l2=l2).problem
+    named = None if methods is None else [name.strip() for name in methods.split(",") if name.strip()]
+    found = run(problem, named, tol=tol, max_steps=max_steps, max_seconds=max_seconds, seed=seed)
+    print(json.dumps(found.record()) if as_json else found)
+    if out is not None:
+        print(plot(found, axis=axis).save(out), file=sys.stderr if as_json else sys.stdout)
+
+
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def derive(
     context: typer.Context,
