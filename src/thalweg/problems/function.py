@@ -12,7 +12,7 @@ from array_api_compat import is_torch_array
 
 from thalweg.core.errors import InputError
 from thalweg.core.records import Certificate, CertificateKind
-from thalweg.core.vector import Any1D, Vector, as_user_sees, as_vector, finite, flat, like
+from thalweg.core.vector import Any1D, Vector, as_user_sees, as_vector, eps, finite, flat, like
 from thalweg.linalg import Factor, factor, preconditioned_cg
 from thalweg.problems.derivatives import Derivatives, DerivedByEngine
 
@@ -22,7 +22,6 @@ LARGEST_HESSIAN = 2_000
 LEAST_STRUCTURED = 100
 #: Products with the Hessian that a certificate may spend where no matrix is formed.
 CERTIFYING_PRODUCTS = 200
-EPS = float(np.finfo(np.float64).eps)
 
 
 class Function:
@@ -41,6 +40,8 @@ class Function:
         minimiser: A known minimiser, laid out like x, for comparison.
         convex: Whether the function is known to be convex; None when nothing is known.
         name: What reports call it; the function's own name when None.
+        derivatives: What derives the derivatives that are not given; torch for tensors, else the expression engine,
+            when None.
 
     Raises:
         InputError: x0 is not made of finite numbers, f is no function, or f(x0) is not one real number.
@@ -70,6 +71,7 @@ class Function:
         minimiser: Any = None,
         convex: bool | None = None,
         name: str | None = None,
+        derivatives: Derivatives | None = None,
     ) -> None:
         for label, given in (
             ("f", f), ("gradient", gradient), ("value_and_gradient", value_and_gradient), ("hessian", hessian),
@@ -93,7 +95,9 @@ class Function:
             if function is not None
         }  # fmt: skip
         self.first_order_given = gradient is not None or value_and_gradient is not None
-        self.at(self.x0)._checked_start()
+        self._derivatives = derivatives
+        if derivatives is None:  # who brings their own has looked at the function
+            self.at(self.x0)._checked_start()
 
     def __repr__(self) -> str:
         return f"Function({self.name}, {self.size} parameters)"
@@ -113,8 +117,10 @@ class Function:
     @cached_property
     def derived(self) -> Derivatives:
         """What derives the derivatives that were not given: torch for tensors, else the expression engine."""
+        if self._derivatives is not None:
+            return self._derivatives
         if isinstance(self.x0, Vector) and is_torch_array(self.x0.leaves[0]):
-            from thalweg.problems.module import DerivedByTorch  # torch is loaded by those who use it
+            from thalweg.problems.derivatives_torch import DerivedByTorch  # torch is loaded by those who use it
 
             return DerivedByTorch(self.f)
         return DerivedByEngine(self.f, self.x0)
@@ -211,7 +217,7 @@ class FunctionPoint:
         size = math.sqrt(float(v @ v))
         if size == 0.0:
             return 0.0 * v
-        h = EPS ** (1 / 3) * (1.0 + math.sqrt(float(self.x @ self.x))) / size
+        h = eps(self.x) ** (1 / 3) * (1.0 + math.sqrt(float(self.x @ self.x))) / size
         ahead, behind = (self.problem.at(self.x + t * v).gradient for t in (h, -h))
         return (1.0 / (2.0 * h)) * (ahead - behind)
 
@@ -263,7 +269,7 @@ class FunctionPoint:
         """
         if not finite(self.gradient):
             return Certificate(np.inf, CertificateKind.NONE, "the gradient is not finite")
-        rounding = 8 * EPS * abs(self.value)
+        rounding = 8 * eps(self.x) * abs(self.value)
         if direction is not None:
             decrement = -float(self.gradient @ direction)
             if not decrement >= 0:
@@ -291,20 +297,26 @@ class FunctionPoint:
 
 
 class FunctionLine:
-    """The objective along x + t d; every trial evaluates value and gradient, and is kept."""
+    """The objective along x + t d; every trial evaluates value and gradient, and is kept.
 
-    def __init__(self, point: FunctionPoint, direction: Any1D) -> None:
+    Args:
+        point: x, of any problem.
+        direction: d.
+
+    """
+
+    def __init__(self, point: Any, direction: Any1D) -> None:
         self.start = point
         self.direction = direction
         self.passes = 0.0
-        self._trials: dict[float, FunctionPoint] = {0.0: point}
+        self._trials: dict[float, Any] = {0.0: point}
 
     def value_slope(self, t: float) -> tuple[float, float]:
         """The objective and its derivative in t."""
         point = self.at(t)
         return point.value, float(point.gradient @ self.direction)
 
-    def at(self, t: float) -> FunctionPoint:
+    def at(self, t: float) -> Any:
         """The point at t."""
         if t not in self._trials:
             self._trials[t] = self.start.problem.at(self.start.x + t * self.direction)
