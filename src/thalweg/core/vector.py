@@ -135,8 +135,15 @@ def flat(x: Any1D) -> np.ndarray:
     """All entries as one NumPy array of shape (size,): for what needs a matrix of the whole. No copy where possible."""
     if not isinstance(x, Vector):
         return x
-    parts = [np.asarray(leaf.detach().cpu() if is_torch_array(leaf) else leaf).reshape(-1) for leaf in x.leaves]
+    parts = [_entries(leaf) for leaf in x.leaves]
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _entries(leaf: Leaf) -> np.ndarray:
+    if is_torch_array(leaf):
+        leaf = leaf.detach().cpu()
+        leaf = leaf.float() if leaf.element_size() < 4 else leaf  # NumPy has no bfloat16
+    return np.asarray(leaf).reshape(-1)
 
 
 def like(x: Any1D, entries: np.ndarray) -> Any1D:
