@@ -263,7 +263,8 @@ def test_every_constant_says_how_where_within_what_and_at_what_cost(name, dense,
         monkeypatch.setattr(constants, "MAX_DENSE", 5)
     problem, _ = both(name, d=8)
     found = diagnose(problem)
-    expected = {"L", "mu", "kappa", "kappa_scaled", "L_scaled", "mu_scaled", "sigma2", "effective_dimension"}
+    expected = {"L", "mu", "PL", "kappa", "kappa_scaled", "L_scaled", "mu_scaled", "M", "sigma2", "B_noise"}
+    expected |= {"effective_dimension"}
     assert set(found.constants) == expected | ({"L_max"} if name in BOUNDED else set())
     for constant in found.constants.values():
         assert constant.how.split(":")[0].split(",")[0]

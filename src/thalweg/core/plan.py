@@ -56,7 +56,7 @@ class Diagnosis:
     Attributes:
         constants: L, mu, kappa and their kin, each with its provenance.
         raw: Spectrum of the Hessian at zero in the user's variables.
-        scaled: The same in the variables the methods work in.
+        scaled: The same in the variables the methods work in; None where those are the user's.
         seconds: Wall-clock seconds spent.
         passes: Passes over the data spent.
 
@@ -64,7 +64,7 @@ class Diagnosis:
 
     constants: Constants
     raw: Spectrum
-    scaled: Spectrum
+    scaled: Spectrum | None
     seconds: float
     passes: float
 
@@ -72,10 +72,11 @@ class Diagnosis:
         return self.constants._repr_html_()
 
     def __str__(self) -> str:
-        shown = ("L", "mu", "kappa", "kappa_scaled", "sigma2", "L_max", "effective_dimension")
+        shown = ("L", "mu", "PL", "kappa", "kappa_scaled", "M", "sigma2", "B_noise", "L_max", "effective_dimension")
         lines = [f"{name:<20}{self.constants[name]}" for name in shown if name in self.constants]
-        quantiles = "  ".join(f"{share:.0%} {self.scaled.quantile(share):.3g}" for share in (0.1, 0.5, 0.9))
-        lines.append(f"{'spectrum':<20}{quantiles}  quantiles of the scaled eigenvalues, {self.scaled.how}")
+        spectrum, scaled = (self.raw, "") if self.scaled is None else (self.scaled, "scaled ")
+        quantiles = "  ".join(f"{share:.0%} {spectrum.quantile(share):.3g}" for share in (0.1, 0.5, 0.9))
+        lines.append(f"{'spectrum':<20}{quantiles}  quantiles of the {scaled}eigenvalues, {spectrum.how}")
         lines.append(f"{'spent':<20}{1e3 * self.seconds:.1f} ms, {self.passes:.0f} passes over the data")
         return "\n".join(lines)
 
@@ -93,7 +94,10 @@ class Diagnosis:
                 }
                 for name, constant in self.constants.items()
             },
-            "spectrum": {"raw": self.raw.record(), "scaled": self.scaled.record()},
+            "spectrum": {
+                "raw": self.raw.record(),
+                **({} if self.scaled is None else {"scaled": self.scaled.record()}),
+            },
             "diagnosis_seconds": self.seconds,
         }
 

@@ -14,8 +14,10 @@ from thalweg.core.plan import Diagnosis, Plan
 from thalweg.data import Table, load_table
 from thalweg.planning.fitting import RELATIVE_TARGET, checked_start_value, prepare
 from thalweg.planning.rank import Prospect, make_plan
+from thalweg.planning.working import checked_start
 from thalweg.problems import ChangedProblem, FiniteSum, Loss, Standardizing, Target
 from thalweg.theory import diagnose as diagnose_problem
+from thalweg.theory import diagnose_point
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,19 +70,22 @@ def diagnose(
     """Measure L, mu, kappa, gradient noise and spectrum of a learning problem.
 
     Args:
-        X: A ``FiniteSum``, or data as for ``fit``.
+        X: A ``FiniteSum``, data as for ``fit``, or any problem: ``tw.problem(f, x0)``, a quadratic, a module.
         y: As for ``fit``.
         loss: As for ``fit``.
         l2: As for ``fit``.
         target: As for ``fit``.
         sample_weight: As for ``fit``.
-        at: Where to measure, laid out like ``Fit.x``; zero when None.
+        at: Where to measure, laid out like ``Fit.x``, or like the problem's start; zero, or that start, when None.
         seed: Seed of random vectors.
 
     Returns:
         The constants with how, where, interval and cost, and both spectra.
 
     """
+    if not isinstance(X, FiniteSum) and callable(getattr(X, "at", None)) and callable(getattr(X, "start", None)):
+        where = "at the start" if at is None else "at the given point"
+        return diagnose_point(X, checked_start(X, at), where, seed)
     problem = _problem(X, y, loss=loss, l2=l2, target=target, sample_weight=sample_weight)
     return diagnose_problem(problem, seed, at)
 

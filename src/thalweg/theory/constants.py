@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from thalweg.core.records import Constant, Constants
 from thalweg.linalg import Lanczos, effective_dimension, lanczos, spectral_density
 from thalweg.problems import ChangedProblem, FiniteSum, Standardizing
 from thalweg.problems.change import ChangedPoint
+from thalweg.theory.constants_any import noise_constants, polyak_lojasiewicz
+from thalweg.theory.third_order import hessian_lipschitz
 
 #: Parameters up to which a Hessian is formed and diagonalised.
 MAX_DENSE = 400
@@ -99,10 +101,13 @@ def diagnose(problem: FiniteSum, seed: int = 0, at: np.ndarray | None = None) ->
     entries["L_scaled"] = Constant(scaled.largest, how, where, scaled.largest_interval, scaled_seconds)
     entries["mu_scaled"] = Constant(scaled.smallest, how, where, scaled.smallest_interval, scaled_seconds)
     noise = gradient_noise(problem, x)
-    entries["sigma2"] = Constant(
-        noise, "closed form: E||g_i - g||^2 of one example; sigma^2/B for a batch of B with replacement", where,
-        (noise, noise), clock.lap(),
-    )  # fmt: skip
+    mean = point.gradient - problem.ridge(x)
+    entries |= noise_constants(noise, float(mean @ mean), where)
+    noise_seconds = clock.lap()
+    entries["sigma2"] = replace(entries["sigma2"], seconds=noise_seconds)
+    entries["PL"] = polyak_lojasiewicz(raw.spectrum.eigenvalues, point, how, where)
+    entries["M"] = hessian_lipschitz(problem, point, where, seed)
+    entries["M"] = replace(entries["M"], seconds=clock.lap())
     effective, interval, how_e = _effective_dimension(problem, point, seed)
     entries["effective_dimension"] = Constant(
         effective, f"{how_e}, sum of lambda/(lambda + l2) over the data term", where, interval, clock.lap()
