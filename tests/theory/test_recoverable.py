@@ -178,6 +178,7 @@ def test_a_well_conditioned_matrix_is_recovered_whole():
         (lambda: recoverable_components(np.ones(3)), r"X has shape \(3,\)"),
         (lambda: recoverable_components(np.zeros((3, 2))), "or is zero"),
         (lambda: recoverable_components([[np.nan]]), r"X\[0, 0\] = nan"),
+        (lambda: recoverable_components([[1e-200]]), "largest number of X is 1e-200"),
         (lambda: recoverable_components(np.eye(2), np.int32), "int32.* is unknown here"),
         (lambda: recoverable_components(np.eye(2), None), "dtype=None is unknown here"),
         (lambda: recoverable_components(np.eye(2), "float8"), "dtype='float8' is unknown here"),

@@ -98,6 +98,7 @@ def test_numbers_of_other_kinds_are_taken_as_they_are(dtype):
         ([[1.0], [1.0, 2.0]], np.ones(2), "expected finite real numbers"),
         (None, np.ones(1), "X is"),
         (scipy.sparse.eye(2), np.ones(2), "X is sparse"),
+        (np.array([[1e200]]), np.ones(1), "largest number of X is 1e.200, whose square"),
         (np.ma.array([[1.0]], mask=[[True]]), np.ones(1), "X is an array"),
     ],
 )

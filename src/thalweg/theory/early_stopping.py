@@ -24,7 +24,7 @@ from thalweg.theory.shrinkage import (
     checked_filters,
     truncation_filter,
 )
-from thalweg.theory.spectral import EPS, checked_array
+from thalweg.theory.spectral import checked_array, checked_scale
 
 _CRITERIA = {
     "half": "both keep half of a direction at the same singular value, the threshold of a truncation",
@@ -141,7 +141,7 @@ def match_ridge(given: Filter, s: Any, criterion: str = "half") -> FilterMatch:
         # sum s^2/(s^2 + ridge) lies between r s_min^2/(s_min^2 + ridge) and r s_max^2/(s_max^2 + ridge)
         odds = math.log(len(values) / wanted - 1)
         low, high = (2 * math.log(float(end)) + odds for end in (values.min(), values.max()))
-        ridge = math.exp(brentq(excess, low - 1e-9, high + 1e-9, xtol=1e-14))
+        ridge = math.exp(brentq(excess, low - 1, high + 1, xtol=1e-14))
     return _match(given, RidgeFilter(ridge), criterion, values)
 
 
@@ -286,9 +286,8 @@ def _checked_spectrum(s: Any) -> np.ndarray:
     values = checked_array("s", s, negative=False)
     positive = values[values > 0]
     if values.ndim != 1 or not len(positive):
-        raise InputError(
-            f"s has shape {values.shape}, {len(positive)} positive", "pass the singular values of the data"
-        )
+        raise InputError(f"s has shape {values.shape}, {len(positive)} positive", "pass singular values of the data")
+    checked_scale("s", positive)
     return positive
 
 
@@ -308,7 +307,7 @@ def _checked_time(given: Filter) -> float:
 def _wanted_degrees(given: Filter, values: np.ndarray) -> float:
     checked_filters("given", [given])
     wanted, most = given.degrees_of_freedom(values), len(values)
-    if not 0 < wanted < most * (1 - EPS):
+    if not 0 < wanted < most * (1 - _EQUAL):
         raise InputError(
             f"{given!r} has {wanted:.6g} degrees of freedom on {most} positive singular values",
             "use criterion='half', or a filter that keeps some but not all of them",

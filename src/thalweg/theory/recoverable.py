@@ -14,7 +14,7 @@ import numpy as np
 
 from thalweg.core.check import checked_number
 from thalweg.core.errors import InputError
-from thalweg.theory.spectral import EPS, checked_array
+from thalweg.theory.spectral import EPS, checked_array, checked_scale
 
 _FORMATS = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23, "float64": EPS}
 
@@ -88,6 +88,7 @@ def recoverable_components(X: Any, dtype: Any = np.float64, *, step_size: float 
     data, name = checked_array("X", X), _format(dtype)
     if data.ndim != 2 or not data.any():
         raise InputError(f"X has shape {data.shape}, or is zero", "pass a table of n rows and d columns")
+    checked_scale("X", data)
     eps = _FORMATS[name]
     left, s, _ = np.linalg.svd(data, full_matrices=False)
     largest = float(s[0])

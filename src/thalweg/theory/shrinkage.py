@@ -353,16 +353,18 @@ def conjugate_gradient_filter(model: SpectralModel, steps: int, start: Any = Non
         start: Where to start, shape (d,); zero if None.
 
     """
-    s, away = model.retained, model.along(start)
+    away = model.along(start)
     if away.ndim != 1:
         raise InputError(f"y has shape {model.y.shape}: conjugate gradients take one target", "pass one column of y")
+    # In units of s_max and of what is missing, so that squares stay in range; the coefficients know the first alone.
+    top, missing = float(model.singular_values[0]), float(np.linalg.norm(away))
+    s, away = (model.retained / top, away / missing) if missing else (model.retained, away)
     gradient = s * away
-    direction, square = gradient, float(gradient @ gradient)
+    direction, square, momentum = gradient, float(gradient @ gradient), 0.0
     sizes: list[float] = []
     momenta: list[float] = []
-    momentum, least = 0.0, (EPS * float(np.linalg.norm(s) * np.linalg.norm(away))) ** 2
     for _ in range(checked_steps("steps", steps)):
-        if square <= least:
+        if square <= EPS**2:  # rounding is all that is left
             break
         image = s * direction
         size = square / float(image @ image)
@@ -373,7 +375,7 @@ def conjugate_gradient_filter(model: SpectralModel, steps: int, start: Any = Non
         following = float(gradient @ gradient)
         momentum = following / square
         direction, square = gradient + momentum * direction, following
-    return ScheduleFilter(tuple(sizes), tuple(momenta), linear=False)
+    return ScheduleFilter(tuple(size / top**2 for size in sizes), tuple(momenta), linear=False)
 
 
 def _checked_step_size(value: Any) -> float:

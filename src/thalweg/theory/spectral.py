@@ -54,6 +54,7 @@ class SpectralModel:
         if self.objective not in ("sum", "mean"):
             raise InputError(f"objective={self.objective!r} is unknown", "use 'sum' or 'mean'")
         object.__setattr__(self, "X", X)
+        checked_scale("X", X)
         left, s, right = np.linalg.svd(X, full_matrices=False)
         values = {"X": X, "y": y, "singular_values": s / self._unit, "_left": left, "_right": right}
         for name, value in values.items():
@@ -118,14 +119,13 @@ class SpectralModel:
         return found
 
     def residual(self, given: Filter) -> float:
-        """||Xw - y||^2/n of the filter's solution from zero: the mean squared error on the data, for y of shape (n,).
+        """||Xw - y||^2/n of the filter's solution from zero: the mean squared error on the data, summed over targets.
 
         Args:
             given: The filter m.
 
         """
-        left = self.y - self.X @ self.solution(given)
-        return float(left @ left) / len(self.X)
+        return float(np.square(self.y - self.X @ self.solution(given)).sum()) / len(self.X)
 
     def _start(self, start: Any) -> np.ndarray:
         shape = (self.X.shape[1], *self.y.shape[1:])
@@ -165,6 +165,22 @@ def checked_array(name: str, value: Any, *, negative: bool = True) -> np.ndarray
         where = [int(i) for i in np.argwhere(bad)[0]]
         raise InputError(f"{name}{where or ''} = {found[tuple(where)]}: expected {wanted}", "mend it or leave it out")
     return found
+
+
+def checked_scale(name: str, value: np.ndarray) -> None:
+    """Numbers whose squares and inverse squares are floats too.
+
+    Args:
+        name: What the caller calls it.
+        value: Finite numbers.
+
+    Raises:
+        InputError: If the largest is not zero and not between 1e-140 and 1e140.
+
+    """
+    largest = float(np.abs(value).max(initial=0.0))
+    if largest and not 1e-140 <= largest <= 1e140:
+        raise InputError(f"the largest number of {name} is {largest:.3g}, whose square is out of range", "rescale it")
 
 
 def checked_steps(name: str, value: Any) -> int:
