@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.core.errors import InputError, UnsupportedError
+from thalweg.core.errors import InputError
 from thalweg.core.records import Certificate
 from thalweg.core.vector import as_vector
-from thalweg.expr import compile as compile_function
 from thalweg.expr import jacobian as derive_jacobian
 from thalweg.linalg import Factor
-from thalweg.problems.function import Function, FunctionPoint
+from thalweg.problems.derivatives import WarmedUp
+from thalweg.problems.function import Function, FunctionLine, FunctionPoint
 
 
 def _blocks(result: Any) -> tuple[Any, ...]:
@@ -142,8 +142,7 @@ class LeastSquares:
         self.size = int(start.size)
         self.minimum, self.minimiser, self.convex = minimum, minimiser, convex
         self._given = jacobian
-        self._derived = derive_jacobian(self.residuals)
-        self._compiled: Callable[[Any], Any] | None = None
+        self._derived = WarmedUp(derive_jacobian(self.residuals))
         with np.errstate(all="ignore"):
             self.count = int(self._checked(self.residuals(start)).size)
 
@@ -164,21 +163,15 @@ class LeastSquares:
 
     def jacobian(self, x: np.ndarray) -> np.ndarray:
         """The derivatives of the residuals at x, shape (m, n)."""
-        if self._given is not None:
-            matrix = np.asarray(self._given(x), dtype=np.float64)
-            if matrix.shape != (self.count, self.size):
-                raise InputError(
-                    f"jacobian gave shape {matrix.shape} for {self.count} residuals of {self.size} parameters",
-                    f"return shape ({self.count}, {self.size}), a row for each residual",
-                )
-            return matrix
-        if self._compiled is None:
-            self._compiled = compile_function(self._derived, fuse=False)
-            try:
-                return np.asarray(self._compiled(x))
-            except (UnsupportedError, InputError):
-                self._compiled = self._derived  # Python control flow on values, or what only eager mode can do
-        return np.asarray(self._compiled(x))
+        if self._given is None:
+            return np.asarray(self._derived(x))
+        matrix = np.asarray(self._given(x), dtype=np.float64)
+        if matrix.shape != (self.count, self.size):
+            raise InputError(
+                f"jacobian gave shape {matrix.shape} for {self.count} residuals of {self.size} parameters",
+                f"return shape ({self.count}, {self.size}), a row for each residual",
+            )
+        return matrix
 
     def _value_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         r = self._checked(self.residuals(x))
@@ -198,7 +191,7 @@ class LeastSquaresPoint:
         self.problem = problem
         self.x = x
         self._whole = FunctionPoint(problem.objective, x)
-        self._line: LeastSquaresLine | None = None
+        self._line: FunctionLine | None = None
 
     @cached_property
     def residuals(self) -> np.ndarray:
@@ -253,10 +246,10 @@ class LeastSquaresPoint:
         """A solver with the Hessian that keeps its structure, where there is one."""
         return self._whole.factored
 
-    def along(self, direction: np.ndarray) -> LeastSquaresLine:
+    def along(self, direction: np.ndarray) -> FunctionLine:
         """The objective along a direction; the last line is kept."""
         if self._line is None or self._line.direction is not direction:
-            self._line = LeastSquaresLine(self, direction)
+            self._line = FunctionLine(self, direction)
         return self._line
 
     def certificate(
@@ -271,25 +264,3 @@ class LeastSquaresPoint:
 
         """
         return self._whole.certificate(direction)
-
-
-class LeastSquaresLine:
-    """The objective along x + t d; every trial evaluates value and gradient, and is kept."""
-
-    def __init__(self, point: LeastSquaresPoint, direction: np.ndarray) -> None:
-        self.start = point
-        self.direction = direction
-        self.passes = 0.0
-        self._trials: dict[float, LeastSquaresPoint] = {0.0: point}
-
-    def value_slope(self, t: float) -> tuple[float, float]:
-        """The objective and its derivative in t."""
-        point = self.at(t)
-        return point.value, float(point.gradient @ self.direction)
-
-    def at(self, t: float) -> LeastSquaresPoint:
-        """The point at t."""
-        if t not in self._trials:
-            self._trials[t] = self.start.problem.at(self.start.x + t * self.direction)
-            self.passes += 2.0
-        return self._trials[t]

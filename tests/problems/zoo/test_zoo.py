@@ -3,6 +3,7 @@
 import cmath
 import pickle
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -308,3 +309,15 @@ def test_an_entry_reads_well():
     assert repr(ZOO["beale"]) == "TestFunction(beale, 2 parameters, minimum=0.0)"
     with pytest.raises(ValueError, match="read-only"):
         ZOO["beale"].x0[0] = 2.0
+
+
+def test_the_page_lists_every_entry_as_it_is():
+    page = (Path(__file__).parents[3] / "docs" / "zoo.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| ")][1:]
+    expected = []
+    for entry in ZOO.values():
+        kinds = [f"{k.value:.6g}" + ("" if k.kind == "global" else f" ({k.kind})") for k in entry.minima]
+        minima = ", ".join(kinds[:4] + ["..."] * (len(kinds) > 4))
+        count = "" if entry.residuals is None else entry.residuals(entry.x0).size
+        expected.append(f"| {entry.name} | {entry.x0.size} | {count} | {minima} | {entry.source} |")
+    assert rows == expected

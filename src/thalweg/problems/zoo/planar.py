@@ -219,7 +219,7 @@ ENTRIES = (
     of_values(
         "mccormick",
         mccormick,
-        [0.0, 0.0],
+        [-1.0, -1.0],
         [
             at(
                 -math.sqrt(0.75) - math.pi / 3 - k * math.pi,
