@@ -271,3 +271,7 @@ zoo lists for one function are at least 1e-5 apart."""
 
 PRINTED = 1.0
 """Units in the last printed digit. A table may round its digits or cut them, as MGH do where they print dots."""
+
+SECOND_ORDER = 0.1
+"""Absolute, on the exponent of h. The error of linear elements is c h^2 + O(h^4); at h = 1/8 the second term is some
+percent of the first, which moves the measured exponent by less than a tenth."""
