@@ -14,6 +14,7 @@ from thalweg.core.random import generator
 from thalweg.linalg import preconditioned_cg
 from thalweg.methods import GradientDescent, HeavyBall, Nesterov, Newton
 from thalweg.methods.rules_momentum import MomentumStep, PlainStep
+from thalweg.methods.schedule import TheoryDecay
 from thalweg.theory import bounds
 from theory.bound_problems import Problem
 
@@ -309,7 +310,8 @@ def sgd_falling(noisy, batch_size, steps, share):
         variance = noisy.variance(problem.x0)
     constants = {"L": share * problem.L, "mu": problem.mu, "variance": variance, "batch_size": batch_size}
     constants["gap"] = problem.gap
-    step_sizes = [bounds.sgd_falling_step_size(steps=t, **constants) for t in range(steps)]
+    first = bounds.sgd_falling_step_size(steps=0, **constants) * constants["L"]
+    step_sizes = TheoryDecay(constants["L"] / problem.mu, first).values(1, steps) / constants["L"]
     marks = np.unique(np.geomspace(1, steps, 30).astype(int))
     means, errors, met = sgd_runs(noisy, step_sizes, batch_size, marks)
     assert share < 1 or met <= variance, "the run left the region that its variance was assumed for"

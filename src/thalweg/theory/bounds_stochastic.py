@@ -226,7 +226,8 @@ def _falling(L: float, mu: float, variance: float, gap: float, batch_size: int) 
     assumptions=(
         SMOOTH_PL,
         NOISE,
-        "rho_0 >= f_0 - f*, alpha_t = mu B rho_t/(sigma^2 L) with rho_t this bound after t steps, and alpha_0 <= 1/L",
+        "rho_0 >= f_0 - f*, and alpha_t = mu B rho_t/(sigma^2 L), at most 1/L, with rho_t this bound after t steps (or "
+        "rho_{t+1} = rho_t - mu^2 B rho_t^2/(2 sigma^2 L), as in TheoryDecay)",
     ),
     source=f"from the recursion behind sgd; {LECTURES}, theorem 4.7",
     falls=True,
