@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from thalweg.expr.transforms import hvp, jvp, vjp
     from thalweg.methods import LBFGS, GradientDescent, HeavyBall, Nesterov, Newton, NewtonCG
     from thalweg.planning import Fit, compare, diagnose, fit, plan, solve
-    from thalweg.problems import FiniteSum, Function, Loss, Quadratic, Target, problem
+    from thalweg.problems import FiniteSum, Function, LeastSquares, Loss, Quadratic, Target, problem
     from thalweg.reports import plot, report
 
 #: Where each public name lives; a room is loaded when a name of it is first used.
@@ -102,7 +102,7 @@ _HOMES = {
     "thalweg.expr.taylor": ("Taylor", "taylor"),
     "thalweg.methods": ("GradientDescent", "HeavyBall", "LBFGS", "Nesterov", "Newton", "NewtonCG"),
     "thalweg.planning": ("Fit", "compare", "diagnose", "fit", "plan", "solve"),
-    "thalweg.problems": ("FiniteSum", "Function", "Loss", "Quadratic", "Target", "problem"),
+    "thalweg.problems": ("FiniteSum", "Function", "LeastSquares", "Loss", "Quadratic", "Target", "problem"),
     "thalweg.reports": ("plot", "report"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
