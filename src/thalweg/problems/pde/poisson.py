@@ -34,6 +34,7 @@ class Poisson:
         InputError: A function gives values of another shape, or not finite.
 
     Example:
+        >>> from thalweg.problems.pde import square
         >>> problem = Poisson(square(8), source=lambda x, y: 1.0 + 0 * x)
         >>> problem.quadratic.size
         49
