@@ -26,12 +26,12 @@ class Vector:
 
     Attributes:
         leaves: The arrays, all of one library.
-        form: How a user sees them: ``"array"`` (one leaf as it is), ``"tuple"``, ``"list"``, or the names of a mapping.
+        form: How a user sees them: ``"array"`` (one leaf as it is), ``"tuple"``, ``"list"``, or the keys of a mapping.
 
     """
 
     leaves: tuple[Leaf, ...]
-    form: str | tuple[str, ...] = "tuple"
+    form: str | tuple[Any, ...] = "tuple"
 
     # NumPy's numbers leave products with a Vector to it.
     __array_ufunc__ = None
@@ -73,8 +73,8 @@ class Vector:
         return self._with(-a for a in self.leaves)
 
     def __matmul__(self, other: Vector) -> float:
-        """The inner product."""
-        return math.fsum(float(_inner(a, b)) for a, b in self._pairs(other))
+        """The inner product; infinite or nan where it leaves the floating-point range."""
+        return sum(float(_inner(a, b)) for a, b in self._pairs(other))
 
     def __repr__(self) -> str:
         return f"Vector({', '.join(str(tuple(leaf.shape)) for leaf in self.leaves)})"
@@ -97,27 +97,42 @@ def as_vector(x: Any, name: str = "x0") -> Any1D:
 
     Args:
         x: A number, an array of any shape (NumPy, torch, nested lists of numbers), or a tuple, list or mapping of
-            arrays. Integers become float64.
+            arrays. NumPy's float32 and float64 stay, other real numbers become float64.
         name: What the caller calls it.
 
     Raises:
         InputError: Empty, not numbers, not finite, or leaves of different libraries.
 
     """
-    if isinstance(x, Vector):
-        return Vector(tuple(_leaf(leaf, name) for leaf in x.leaves), x.form)
-    if isinstance(x, Mapping):
-        _some(x, name)
-        return _one_library(
-            Vector(tuple(_leaf(a, f"{name}[{key!r}]") for key, a in x.items()), tuple(map(str, x))), name
-        )
-    if isinstance(x, (tuple, list)) and any(np.ndim(a) > 0 or is_torch_array(a) for a in x if not _nested(a)):
-        leaves = tuple(_leaf(a, f"{name}[{index}]") for index, a in enumerate(x))
-        return _one_library(Vector(leaves, "tuple" if isinstance(x, tuple) else "list"), name)
-    leaf = _leaf(x, name)
-    if math.prod(leaf.shape) == 0:
-        raise InputError(f"{name} has shape {tuple(leaf.shape)}", "give at least one number")
-    return leaf if isinstance(leaf, np.ndarray) and leaf.ndim == 1 else Vector((leaf,), "array")
+    x = _vector(x, name)
+    if not finite(x):
+        raise InputError(f"{name} holds a value that is not finite: {as_user_sees(x)!r:.80}", "give finite numbers")
+    return x
+
+
+def laid_out_like(a: Any, x: Any1D, name: str) -> Any1D:
+    """What a user gives, as a vector in the layout of another: its keys, element types, library and device; a copy.
+
+    Args:
+        a: As for ``as_vector``; the entries of a mapping in any order. It need not be finite.
+        x: The layout.
+        name: What the caller calls it.
+
+    Raises:
+        InputError: Other keys or shapes than those of x, or what ``as_vector`` raises.
+
+    """
+    if type(a) is np.ndarray and isinstance(x, np.ndarray) and a.shape == x.shape and a.dtype == x.dtype:
+        return a.copy()  # nearly always
+    given = _vector(a, name)
+    if isinstance(given, Vector) and isinstance(x, Vector) and isinstance(x.form, tuple) and given.form != x.form:
+        if not isinstance(given.form, tuple) or set(given.form) != set(x.form):
+            raise InputError(f"{name} is {_described(given)}", f"lay it out like x, {_described(x)}")
+        given = Vector(tuple(dict(zip(given.form, given.leaves, strict=True))[key] for key in x.form), x.form)
+    if _shapes(given) != _shapes(x):
+        raise InputError(f"{name} is {_described(given)}", f"lay it out like x, {_described(x)}")
+    entries = flat(given)
+    return like(x, entries) if isinstance(x, Vector) else entries.astype(x.dtype, copy=False)
 
 
 def as_user_sees(x: Any1D) -> Any:
@@ -227,13 +242,35 @@ def _nested(a: Any) -> bool:
     return isinstance(a, (list, tuple)) and all(_nested(b) or isinstance(b, (int, float)) for b in a)
 
 
-def _some(x: Any, name: str) -> None:
-    if not len(x):
-        raise InputError(f"{name} is an empty {type(x).__name__}", "give at least one array")
+def _shapes(x: Any1D) -> list[tuple[int, ...]]:
+    return [tuple(leaf.shape) for leaf in (x.leaves if isinstance(x, Vector) else (x,))]
+
+
+def _described(x: Any1D) -> str:
+    shapes = _shapes(x)
+    if not isinstance(x, Vector) or x.form == "array":
+        return f"an array of shape {shapes[0]}"
+    if isinstance(x.form, str):
+        return f"a {x.form} of shapes {', '.join(map(str, shapes))}"
+    return f"a mapping of shapes {dict(zip(x.form, shapes, strict=True))}"
+
+
+def _vector(x: Any, name: str) -> Any1D:
+    """What a user gives, as a vector of copies, finite or not."""
+    if isinstance(x, Vector):
+        return Vector(tuple(_leaf(leaf, name) for leaf in x.leaves), x.form)
+    if isinstance(x, Mapping):
+        return _one_library(Vector(tuple(_leaf(a, f"{name}[{key!r}]") for key, a in x.items()), tuple(x)), name)
+    if isinstance(x, (tuple, list)) and any(np.ndim(a) > 0 or is_torch_array(a) for a in x if not _nested(a)):
+        leaves = tuple(_leaf(a, f"{name}[{index}]") for index, a in enumerate(x))
+        return _one_library(Vector(leaves, "tuple" if isinstance(x, tuple) else "list"), name)
+    leaf = _leaf(x, name)
+    if math.prod(leaf.shape) == 0:
+        raise InputError(f"{name} has shape {tuple(leaf.shape)}", "give at least one number")
+    return leaf if isinstance(leaf, np.ndarray) and leaf.ndim == 1 else Vector((leaf,), "array")
 
 
 def _one_library(x: Vector, name: str) -> Vector:
-    _some(x.leaves, name)
     if len({is_torch_array(leaf) for leaf in x.leaves}) > 1:
         raise InputError(f"{name} mixes NumPy arrays and torch tensors", "give leaves of one library")
     if x.size == 0:
@@ -243,20 +280,13 @@ def _one_library(x: Vector, name: str) -> Vector:
 
 def _leaf(a: Any, name: str) -> Leaf:
     if is_torch_array(a):
-        if not a.is_floating_point():
-            raise InputError(f"{name} has dtype {a.dtype}", "give a tensor of real floating numbers")
-        tensor = a.detach().clone()
-        if not bool(tensor.isfinite().all()):
-            raise InputError(f"{name} holds a value that is not finite", "start from finite numbers")
-        return tensor
+        if not a.is_floating_point() or a.is_sparse:
+            raise InputError(f"{name} is a tensor of {a.dtype}, {a.layout}", "give a dense tensor of floating numbers")
+        return a.detach().clone()
     try:
         leaf = np.array(a)
     except ValueError:
         raise InputError(f"{name} is ragged: {a!r:.80}", "give rows of equal length, or a tuple of arrays") from None
-    if leaf.dtype.kind in "iu":
-        leaf = leaf.astype(np.float64)
-    if leaf.dtype.kind != "f":
+    if leaf.dtype.kind not in "fiu":
         raise InputError(f"{name} has dtype {leaf.dtype}: {a!r:.60}", "give real numbers")
-    if not np.isfinite(leaf).all():
-        raise InputError(f"{name} holds a value that is not finite: {a!r:.80}", "start from finite numbers")
-    return leaf
+    return leaf if leaf.dtype in (np.float32, np.float64) and leaf.dtype.isnative else leaf.astype(np.float64)

@@ -12,13 +12,14 @@ from array_api_compat import is_torch_array
 
 from thalweg.core.errors import InputError
 from thalweg.core.records import Certificate, CertificateKind
-from thalweg.core.vector import Any1D, Vector, as_user_sees, as_vector, eps, finite, flat, like
+from thalweg.core.vector import Any1D, Vector, as_user_sees, as_vector, eps, finite, flat, laid_out_like, like
 from thalweg.linalg import Factor, factor, preconditioned_cg
 from thalweg.problems.derivatives import Derivatives, DerivedByEngine
 
 #: Parameters up to which a Hessian is formed; beyond, it is known by products.
 LARGEST_HESSIAN = 2_000
-#: Parameters from which a Hessian's structure is looked for: below, a dense factor takes microseconds.
+#: Parameters from which the structure of a convex function's Hessian is looked for: below, a dense factor takes
+#: microseconds.
 LEAST_STRUCTURED = 100
 #: Products with the Hessian that a certificate may spend where no matrix is formed.
 CERTIFYING_PRODUCTS = 200
@@ -136,13 +137,7 @@ class FunctionPoint:
 
     def _checked_start(self) -> None:
         with np.errstate(all="ignore"):
-            value = self.problem.f(as_user_sees(self.x))
-        if is_torch_array(value):
-            value = value.detach().cpu().numpy()
-        if np.shape(value) != () or np.asarray(value).dtype.kind not in "fiu":
-            raise InputError(
-                f"f(x0) = {value!r:.60} has shape {np.shape(value)}", "f must return one real number: a sum, a mean"
-            )
+            _number(self.problem.f(as_user_sees(self.x)), "f")
 
     @cached_property
     def value(self) -> float:
@@ -159,25 +154,14 @@ class FunctionPoint:
         problem, given, seen = self.problem, self.problem.given, as_user_sees(self.x)
         with np.errstate(all="ignore"):  # a trial may leave the domain; whoever made it looks at what came of it
             if "value_and_gradient" in given:
-                value, gradient = given["value_and_gradient"](seen)
-                return float(value), self._laid_out(gradient, "value_and_gradient")
+                answer = given["value_and_gradient"](seen)
+                if not isinstance(answer, tuple | list) or len(answer) != 2:
+                    raise InputError(f"value_and_gradient gave {answer!r:.60}", "return the pair (value, gradient)")
+                return _number(answer[0], "value_and_gradient"), laid_out_like(answer[1], self.x, "the given gradient")
             if "gradient" in given:
-                return float(problem.f(seen)), self._laid_out(given["gradient"](seen), "gradient")
+                gradient = laid_out_like(given["gradient"](seen), self.x, "the given gradient")
+                return _number(problem.f(seen), "f"), gradient
             return problem.derived.value_and_gradient(self.x)
-
-    def _laid_out(self, answer: Any, name: str) -> Any1D:
-        """A user's gradient as a vector like x."""
-        x = self.x
-        if not isinstance(x, Vector):
-            array = np.asarray(answer, dtype=x.dtype)
-            if array.shape != x.shape:
-                raise InputError(f"{name} gave shape {array.shape}; x has shape {x.shape}", "return one entry for each")
-            return array
-        leaves = answer.values() if isinstance(answer, dict) else ((answer,) if x.form == "array" else answer)
-        vector = Vector(tuple(a.detach() if is_torch_array(a) else np.asarray(a) for a in leaves), x.form)
-        if [tuple(leaf.shape) for leaf in vector.leaves] != [tuple(leaf.shape) for leaf in x.leaves]:
-            raise InputError(f"{name} gave {vector}; x is {x}", "return leaves shaped like those of x")
-        return vector
 
     @cached_property
     def hessian(self) -> np.ndarray:
@@ -185,13 +169,8 @@ class FunctionPoint:
         problem = self.problem
         with np.errstate(all="ignore"):
             if "hessian" in problem.given:
-                matrix = np.asarray(problem.given["hessian"](as_user_sees(self.x)), dtype=np.float64)
-                if matrix.shape != (problem.size, problem.size):
-                    raise InputError(
-                        f"hessian gave shape {matrix.shape}; x has {problem.size} entries",
-                        f"return shape ({problem.size}, {problem.size})",
-                    )
-            elif problem.first_order_given:
+                matrix = _matrix(problem.given["hessian"](as_user_sees(self.x)), problem.size)
+            elif problem.first_order_given or "hvp" in problem.given:
                 matrix = np.stack([flat(self.hvp(like(self.x, e))) for e in np.eye(problem.size)])
             else:
                 matrix = problem.derived.hessian(self.x)
@@ -207,7 +186,8 @@ class FunctionPoint:
         problem = self.problem
         with np.errstate(all="ignore"):
             if "hvp" in problem.given:
-                return self._laid_out(problem.given["hvp"](as_user_sees(self.x), as_user_sees(v)), "hvp")
+                answer = problem.given["hvp"](as_user_sees(self.x), as_user_sees(v))
+                return laid_out_like(answer, self.x, "the given hvp")
             if "hessian" in problem.given:
                 return like(self.x, self.hessian @ flat(v))
             return self._difference(v) if problem.first_order_given else problem.derived.hvp(self.x, v)
@@ -225,11 +205,14 @@ class FunctionPoint:
     def factored(self) -> Factor | None:
         """A solver with the Hessian that always gives a descent direction; None where that is not finite.
 
-        Where the formula shows structure (X' diag(d) X, Kronecker products, low rank, blocks) it is used, and trusted
-        only as long as it descends.
+        Where the formula shows structure (X' diag(d) X, Kronecker products, low rank, blocks) it is used for convex
+        functions, and for all that are too large for a matrix. It does not tell whether the Hessian is indefinite, and
+        Newton's direction then leads to saddles: all else goes by a factor that turns negative curvature round.
         """
-        if self.problem.size >= LEAST_STRUCTURED and not self.problem.given:
-            structured = self.problem.derived.structured(self.x)
+        problem = self.problem
+        least = LEAST_STRUCTURED if problem.convex else LARGEST_HESSIAN + 1
+        if problem.size >= least and not problem.given:
+            structured = problem.derived.structured(self.x)
             if structured is not None:
                 return Factor(lambda r: self._descending(structured, r))
         return self._dense_factor
@@ -322,6 +305,33 @@ class FunctionLine:
             self._trials[t] = self.start.problem.at(self.start.x + t * self.direction)
             self.passes += 2.0
         return self._trials[t]
+
+
+def _number(value: Any, name: str) -> float:
+    """What a user's function returned, as a float.
+
+    Raises:
+        InputError: It is not one real number.
+
+    """
+    if is_torch_array(value):
+        value = value.detach().cpu().numpy()
+    if np.shape(value) != () or np.asarray(value).dtype.kind not in "fiu":
+        raise InputError(f"{name} gave {value!r:.60}, shape {np.shape(value)}", "return one real number: a sum, a mean")
+    return float(value)
+
+
+def _matrix(answer: Any, size: int) -> np.ndarray:
+    """What a user's Hessian returned, as an array of shape (size, size)."""
+    if is_torch_array(answer):
+        answer = answer.detach().cpu()
+    matrix = np.asarray(answer.toarray() if hasattr(answer, "toarray") else answer)
+    if matrix.shape != (size, size) or matrix.dtype.kind not in "fiu":
+        raise InputError(
+            f"the given hessian has shape {matrix.shape} and dtype {matrix.dtype}; x has {size} entries",
+            f"return real numbers, shape ({size}, {size})",
+        )
+    return matrix.astype(np.float64, copy=False)
 
 
 def problem(f: Callable[[Any], Any], x0: Any = None, **known: Any) -> Function:

@@ -137,7 +137,7 @@ class ModuleProblem:
 
     def _mean_loss(self, named: Mapping[str, torch.Tensor]) -> float:
         with torch.no_grad():
-            return math.fsum(float(part(named)) for part in self._parts)
+            return sum(float(part(named)) for part in self._parts)
 
     def _check_loss(self) -> None:
         """Refuse a loss that is random, no mean over examples, or changes the module's buffers."""
