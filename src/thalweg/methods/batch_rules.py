@@ -1,4 +1,4 @@
-"""How the step size goes with the batch size: the linear and the square-root rule, and the table behind the first."""
+"""What goes with the batch size: steps by the linear or the square-root rule, smoothness, noise; a reference table."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from thalweg.core.check import checked_number
 from thalweg.core.errors import InputError, UnsupportedError
+from thalweg.methods.method import Noise
 from thalweg.methods.schedule import whole
 
 LINEAR, SQUARE_ROOT = "linear", "square-root"
@@ -66,6 +67,32 @@ def scaled_step(rule: Any, step_size: float, from_batch: int, to_batch: int) -> 
     step_size = checked_number("step_size", step_size, "give a number > 0")
     ratio = whole("to_batch", to_batch) / whole("from_batch", from_batch)
     return step_size * (ratio if known == LINEAR else math.sqrt(ratio))
+
+
+def expected_smoothness(largest: float, batch_size: int, noise: Noise, replacement: bool) -> float:
+    """L_B, the curvature that a random batch of convex examples shows: from L_max at B = 1 down to L.
+
+    With replacement L_B = (1 - 1/B) L + L_max/B; without, (n (B - 1) L + (n - B) L_max)/(B (n - 1)). SGD cannot be
+    thrown off by its batches below 1/(2 L_B), on quadratics below 1/L_B.
+
+    Args:
+        largest: L.
+        batch_size: B.
+        noise: With n and L_max.
+        replacement: Whether batches are drawn with replacement.
+
+    Source: Gower, Loizou, Qian, Sailanbayev, Shulgin and Richtarik, ICML (2019), theorem 3.1 and proposition 3.8.
+    """
+    n, single = noise.examples, max(noise.largest_single, largest)
+    if replacement or n == 1:
+        return (1 - 1 / batch_size) * largest + single / batch_size
+    return (n * (batch_size - 1) * largest + (n - batch_size) * single) / (batch_size * (n - 1))
+
+
+def variance_of_batch(variance: float, batch_size: int, examples: int, replacement: bool) -> float:
+    """sigma^2/B, without replacement times (n - B)/(n - 1)."""
+    left = 1.0 if replacement else (examples - batch_size) / max(examples - 1, 1)
+    return variance / batch_size * left
 
 
 @dataclass(frozen=True)

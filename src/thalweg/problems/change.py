@@ -183,6 +183,11 @@ class ChangedPoint:
         """T' grad f."""
         return self.problem.change.adjoint(self.base.gradient)
 
+    @property
+    def slope(self) -> np.ndarray:
+        """dl/dz of each row."""
+        return self.base.slope
+
     def sample(self, indices: np.ndarray) -> np.ndarray:
         """T' times the mean of the gradients of some examples."""
         return self.problem.change.adjoint(self.base.sample(indices))

@@ -6,11 +6,12 @@ An example is a row with everything that belongs to it: f = (1/n) sum_i f_i, f_i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thalweg.linalg.rows import Rows
+from thalweg.linalg.rows import DenseRows, Rows, SparseRows
 from thalweg.problems.losses import Loss
 
 if TYPE_CHECKING:
@@ -42,11 +43,23 @@ class MarginForm:
     offset: float
     ridge: np.ndarray
 
-    @property
+    @cached_property
     def kept(self) -> np.ndarray:
         """Mask of the entries, one a column and the intercept's, that are parameters."""
         columns = np.ones(self.rows.shape[1], bool) if self.scale is None else self.scale != 0
         return np.append(columns, self.offset != 0)
+
+    @cached_property
+    def arrays(self) -> tuple[np.ndarray, ...] | None:
+        """The rows one after the other in memory: (A,) or, sparse, (data, indices, indptr); None for others.
+
+        A matrix that is stored column by column is copied once: reading its rows would take a cache line a number.
+        """
+        if isinstance(self.rows, DenseRows):
+            return (np.ascontiguousarray(self.rows.array),)
+        if isinstance(self.rows, SparseRows):
+            return (self.rows.matrix.data, self.rows.matrix.indices, self.rows.matrix.indptr)
+        return None
 
     def widen(self, x: np.ndarray) -> np.ndarray:
         """Parameters with zeros for what has none: shape (d + 1,), a copy."""
