@@ -1,5 +1,6 @@
 """Components that a format recovers, counted: the matrices are rational, so that the right answer is known exactly."""
 
+import functools
 import math
 
 import numba
@@ -30,6 +31,7 @@ def targets(n, d, seed=0):
     return np.array(whole) / 2.0**40, np.array(products)  # int / int rounds correctly
 
 
+@functools.cache
 def counted(n, d, dtype):
     """Leading components that, added to the truncated solution, lower its error by at least half of their own size.
 
@@ -107,6 +109,7 @@ def descend_compiled(X, y, step_size, steps):
     return w
 
 
+@functools.cache
 def shares(n, dtype, run, steps, seeds=9):
     """The share of each component that gradient descent has recovered after so many steps: the median of targets."""
     X = hilbert(n, n)
@@ -130,7 +133,10 @@ def check_descent(n, dtype, run, seeds=9):
     assert limit.descent_components < limit.components
 
 
-@pytest.mark.parametrize("n", [4, 6, 8, 12, 16, 20])
+HALF_SIZES = (3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 18, 20)
+
+
+@pytest.mark.parametrize("n", HALF_SIZES)
 def test_gradient_descent_in_half_precision_ends_at_the_root_of_eps(n):
     check_descent(n, np.float16, descend)
 
@@ -138,6 +144,16 @@ def test_gradient_descent_in_half_precision_ends_at_the_root_of_eps(n):
 @pytest.mark.parametrize("n", [pytest.param(8, marks=pytest.mark.slow), 12])
 def test_gradient_descent_in_single_precision_ends_at_the_root_of_eps(n):
     check_descent(n, np.float32, descend_compiled, seeds=3)
+
+
+def test_most_counts_of_gradient_descent_are_exact():
+    """A floor wrong by a factor of 4 either way would miss four counts or more."""
+    off = []
+    for n in HALF_SIZES:
+        limit = recoverable_components(hilbert(n, n), np.float16)
+        observed = shares(n, np.float16, descend, 4 * limit.descent_steps)
+        off.append(limit.descent_components - int(np.argmax(observed < 0.5)))
+    assert sum(map(abs, off)) <= 2, off
 
 
 def test_more_steps_than_are_useful_recover_no_further_component():
