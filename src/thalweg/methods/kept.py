@@ -100,9 +100,13 @@ class Kept:
 
 
 def describe(method: Method) -> str:
-    """The method's class with its settings, arrays left out."""
+    """The method's class with the settings that are not the usual ones, arrays left out."""
     plain = (str, int, float, bool, type(None))
-    shown = [(f.name, getattr(method, f.name)) for f in fields(method)]  # type: ignore[arg-type]
+    shown = [
+        (f.name, getattr(method, f.name))
+        for f in fields(method)  # type: ignore[arg-type]
+        if f.repr and getattr(method, f.name) is not f.default and getattr(method, f.name) != f.default
+    ]
     return f"{type(method).__name__}({', '.join(f'{k}={v!r}' for k, v in shown if isinstance(v, plain))})"
 
 

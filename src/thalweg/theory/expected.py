@@ -8,16 +8,22 @@ from typing import Any
 
 import numpy as np
 
+from thalweg.core.random import generator
 from thalweg.core.vector import flat, like
 from thalweg.linalg import lanczos
 from thalweg.methods.method import Method
-from thalweg.theory.on_spectrum import Expected, sampled_steps_on_spectrum, steps_on_spectrum
+from thalweg.methods.schedule import Constant
+from thalweg.methods.stochastic import BATCH_SIZE
+from thalweg.methods.stochastic_methods import SGD
+from thalweg.theory.on_spectrum import sampled_steps_on_spectrum, steps_on_spectrum
 from thalweg.theory.predict import Foresight, Rehearsal, foresee
 
 #: Parameters up to which the Hessian is diagonalised; beyond, Lanczos from the gradient sees it.
 MAX_DENSE, MAX_PRODUCTS = 700, 80
 #: Eigenvalues below this share of the largest count as none: rounding made them.
 FLAT = 1e-14
+#: Examples whose gradients tell the noise along eigenvectors.
+MAX_EXAMPLES = 400
 UNKNOWN: tuple[np.ndarray, np.ndarray] = (np.zeros(0), np.zeros(0))
 
 
@@ -31,6 +37,7 @@ class LocalModel:
         basis: Eigenvectors (size, m), or None where only products were used.
         convex: Whether no eigenvalue is negative beyond rounding.
         exact: Whether the problem is this quadratic.
+        point: Where gradients of examples are taken; None where there are none.
 
     """
 
@@ -39,6 +46,7 @@ class LocalModel:
     basis: np.ndarray | None
     convex: bool
     exact: bool
+    point: Any = None
 
     @property
     def gap(self) -> float:
@@ -59,22 +67,24 @@ def local_model(point: Any, *, quadratic: bool = False, seed: int = 0) -> LocalM
     if len(gradient) <= MAX_DENSE:
         eigenvalues, basis = np.linalg.eigh(point.hessian)
         along = basis.T @ gradient
-        return _model(eigenvalues, along, basis, quadratic)
+        return _model(eigenvalues, along, basis, quadratic, point)
 
     def apply(v: np.ndarray) -> np.ndarray:
         return flat(point.hvp(like(point.x, v)))
 
     norm = float(np.linalg.norm(gradient))
     rule = lanczos(apply, len(gradient), seed, steps=MAX_PRODUCTS, start=gradient if norm > 0 else None).quadrature
-    return _model(rule.nodes, norm * np.sqrt(rule.weights), None, quadratic)
+    return _model(rule.nodes, norm * np.sqrt(rule.weights), None, quadratic, point)
 
 
-def _model(eigenvalues: np.ndarray, along: np.ndarray, basis: np.ndarray | None, quadratic: bool) -> LocalModel:
+def _model(
+    eigenvalues: np.ndarray, along: np.ndarray, basis: np.ndarray | None, quadratic: bool, point: Any
+) -> LocalModel:
     floor = FLAT * float(np.abs(eigenvalues).max(initial=0.0))
     flat_ones = eigenvalues <= floor
     away = np.where(flat_ones, 0.0, along / np.where(flat_ones, 1.0, eigenvalues))
     negative = bool((eigenvalues < -1e3 * floor).any())
-    return LocalModel(np.maximum(eigenvalues, 0.0), away, basis, not negative, quadratic)
+    return LocalModel(np.maximum(eigenvalues, 0.0), away, basis, not negative, quadratic, point)
 
 
 def expected(problem: Any, model: LocalModel, method: Method, target: float) -> Foresight:
@@ -120,16 +130,52 @@ def rehearsed(problem: Any, rehearsal: Rehearsal, method: Method, x: Any, target
     if method.noisy:
         eigenvalues, away = rehearsal.seen_from(x)
         basis = None if rehearsal.modes is None else rehearsal.modes[1]
-        model = LocalModel(eigenvalues, away, basis, True, False)
+        # Noise does not vanish at the minimum of the rows: gradients of single examples differ there most of all.
+        model = LocalModel(eigenvalues, away, basis, True, False, problem.at(rehearsal.minimum))
         return _sampled(problem, model, method, target, f"rehearsal on {rehearsal.rows} rows")
     if not method.rotates:
         return Foresight(math.nan, math.nan, UNKNOWN, "no prediction: its steps depend on the axes, not on eigenvalues")
     return foresee(rehearsal, method, x, target)
 
 
-def _sampled(problem: Any, model: LocalModel, method: Any, target: float, where: str) -> Foresight:
-    """A stochastic method with a constant step, plain gradients and additive noise as at the start."""
-    return Foresight(math.nan, math.nan, UNKNOWN, "no prediction for this stochastic method")
+def _sampled(problem: Any, model: LocalModel, method: Method, target: float, where: str) -> Foresight:
+    """SGD with a constant step: additive noise as it is at the model's point, batches as if drawn with replacement."""
+    plain = isinstance(method, SGD) and not (method.momentum or method.transforms or method.clip_norm is not None)
+    if not isinstance(method, SGD) or not plain or not isinstance(method.schedule, Constant) or method.average:
+        return Foresight(math.nan, math.nan, UNKNOWN, "no prediction: theory covers SGD with a constant step alone")
+    if not hasattr(problem, "n") or model.point is None:
+        return Foresight(math.nan, math.nan, UNKNOWN, "no prediction: the problem is no sum of examples")
+    asked = BATCH_SIZE if isinstance(method.batch_size, str) else method.batch_size or problem.n
+    batch = min(asked, problem.n)
+    variances = variances_along(model.point, model.basis)
+    updates = max(problem.n // batch, 1)  # an epoch is a step
+    seen = sampled_steps_on_spectrum(
+        float(method.step_size or 0.0), model.eigenvalues, model.away, variances, batch, target
+    )
+    epochs = seen.steps / updates
+    curve = seen.curve[0] / updates, seen.curve[1]
+    return Foresight(
+        math.ceil(epochs) if math.isfinite(epochs) else epochs,
+        4.0 * epochs + 2.0,
+        curve,
+        f"{where}: second moments of SGD with additive noise",
+    )
 
 
-__all__ = ["Expected", "LocalModel", "expected", "local_model", "sampled_steps_on_spectrum"]
+def variances_along(point: Any, basis: np.ndarray | None, seed: int = 0) -> np.ndarray | float:
+    """sigma_i^2 of one example's gradient along each eigenvector, shape (m,), from at most ``MAX_EXAMPLES`` examples.
+
+    Without a basis the mean over all directions, one number.
+
+    Args:
+        point: Of a sum; answers ``sample``.
+        basis: Eigenvectors in columns, shape (size, m), or None.
+        seed: Seed of the choice of examples.
+
+    """
+    n = point.problem.n
+    chosen = np.arange(n) if n <= MAX_EXAMPLES else generator(seed).choice(n, MAX_EXAMPLES, replace=False)
+    gradients = np.stack([flat(point.sample(np.array([i]))) for i in chosen])
+    if basis is None:
+        return float(gradients.var(axis=0).mean())
+    return np.asarray((gradients @ basis).var(axis=0))
