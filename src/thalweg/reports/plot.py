@@ -19,7 +19,7 @@ from thalweg.reports.paths import paths
 from thalweg.reports.record import Record, read_record
 from thalweg.reports.spectrum import spectra
 
-_HEIGHT = {"convergence": 560, "comparison": 560, "paths": 620, "plan": 330}
+_HEIGHT = {"convergence": 560, "comparison": 560, "paths": 620, "plan": 330, "shrinkage": 430}
 
 
 class Plot:
