@@ -10,6 +10,7 @@ import numpy as np
 
 from thalweg.core.errors import InputError
 from thalweg.core.operator import LinearOperator
+from thalweg.core.random import generator
 from thalweg.core.records import Certificate, CertificateKind
 from thalweg.linalg import Factor, factor, preconditioned_cg
 
@@ -30,7 +31,8 @@ class Quadratic:
         name: What reports call it.
 
     Raises:
-        InputError: Shapes disagree, A is not symmetric, or a number is not finite.
+        InputError: Shapes disagree, A is not symmetric, a number is not finite, or ``minimiser`` is none. That A has a
+            negative eigenvalue, so that f has no minimum, is found when A is first factored.
 
     Example:
         >>> problem = Quadratic(np.diag([1.0, 4.0]), b=[1.0, 4.0])
@@ -55,36 +57,48 @@ class Quadratic:
         name: str = "quadratic",
     ) -> None:
         self.sparse = hasattr(A, "tocsr")
-        self.A: Any = A if self.sparse or isinstance(A, LinearOperator) else np.asarray(A, dtype=np.float64)
+        self.A: Any = A if isinstance(A, LinearOperator) else _real(A, "A")
         shape = tuple(self.A.shape)
         if len(shape) != 2 or shape[0] != shape[1] or shape[0] == 0:
             raise InputError(f"A has shape {shape}", "give a square symmetric matrix")
         self.size = int(shape[0])
-        self.b = np.zeros(self.size) if b is None else self._checked(b, "b")
-        self.c = float(c)
-        self.x0 = np.zeros(self.size) if x0 is None else self._checked(x0, "x0")
-        self.name = name
-        self._given = None if minimiser is None else self._checked(minimiser, "minimiser")
         self._check_symmetry()
+        self.b = np.zeros(self.size) if b is None else self._vector(b, "b")
+        constant = _real(c, "c")
+        if constant.shape != () or not np.isfinite(constant):
+            raise InputError(f"c={c!r:.60} is no finite number", "leave it out for 0")
+        self.c = float(constant)
+        self.x0 = np.zeros(self.size) if x0 is None else self._vector(x0, "x0")
+        self.name = name
+        self._given = None if minimiser is None else self._checked_minimiser(self._vector(minimiser, "minimiser"))
 
     def __repr__(self) -> str:
         return f"Quadratic({self.name}, {self.size} parameters)"
 
-    def _checked(self, a: Any, name: str) -> np.ndarray:
-        array = np.asarray(a, dtype=np.float64)
+    def _vector(self, a: Any, name: str) -> np.ndarray:
+        array: np.ndarray = _real(a, name)
         if array.shape != (self.size,) or not np.isfinite(array).all():
             raise InputError(f"{name} has shape {array.shape}, or is not finite", f"give {self.size} finite numbers")
         return array
 
     def _check_symmetry(self) -> None:
-        rng = np.random.default_rng(0)
-        u, v = rng.standard_normal((2, self.size))
-        left, right = float(u @ (self.A @ v)), float(v @ (self.A @ u))
+        u, v = generator(0).standard_normal((2, self.size))
+        with np.errstate(all="ignore"):  # infinite entries; looked at next
+            products = self.A @ v, self.A @ u
+            left, right = float(u @ products[0]), float(v @ products[1])
         if not math.isfinite(left + right):
             raise InputError("A holds a value that is not finite", "give finite numbers")
-        scale = float(np.linalg.norm(self.A @ v) * np.linalg.norm(u))
-        if abs(left - right) > 1e-8 * scale:
+        if abs(left - right) > 1e-8 * float(np.linalg.norm(products[0]) * np.linalg.norm(u)):
             raise InputError("A is not symmetric: u'Av and v'Au differ", "give (A + A')/2, which has the same values")
+
+    def _checked_minimiser(self, x: np.ndarray) -> np.ndarray:
+        product = self.A @ x
+        residual = float(np.linalg.norm(product - self.b))
+        if residual > 1e-6 * (float(np.linalg.norm(product)) + float(np.linalg.norm(self.b))):
+            raise InputError(
+                f"minimiser is none: ||A x - b|| = {residual:.3g} there", "leave it out: A x = b is solved"
+            )
+        return x
 
     def start(self) -> np.ndarray:
         """Where a run begins unless told otherwise."""
@@ -92,6 +106,9 @@ class Quadratic:
 
     def at(self, x: np.ndarray) -> QuadraticPoint:
         """The point at x, shape (size,)."""
+        x = np.asarray(x, dtype=np.float64)
+        if x.shape != (self.size,):
+            raise InputError(f"x has shape {x.shape}; the quadratic has {self.size} parameters", "pass one number each")
         return QuadraticPoint(self, x)
 
     def recession(self, direction: np.ndarray, noise: float = 1e-12, least: float = 0.0) -> bool:
@@ -112,16 +129,39 @@ class Quadratic:
 
     @cached_property
     def solver(self) -> Factor:
-        """Solves A v = r: a factor of A (sparse A keeps its zeros), or conjugate gradients."""
-        if self.sparse:
-            from scipy.sparse.linalg import splu  # loaded late: most problems do not need it
+        """Solves A v = r: a factor of A (sparse A keeps its zeros), or conjugate gradients.
 
-            try:
-                factored = splu(self.A.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
-                return Factor(factored.solve, definite=True)
-            except RuntimeError:  # exactly singular
-                return Factor(self._by_products)
-        return factor(self.matrix) if self.size <= LARGEST_FACTOR else Factor(self._by_products)
+        Raises:
+            InputError: The factor shows a negative eigenvalue.
+
+        """
+        if self.sparse:
+            return self._sparse_solver()
+        if self.size > LARGEST_FACTOR:
+            return Factor(self._by_products)
+        solve = factor(self.matrix)
+        if not solve.definite:
+            lowest, largest = self.eigenvalues[0], np.abs(self.eigenvalues).max()
+            if lowest < -10 * self.size * EPS * largest:
+                raise _no_minimum(f"the eigenvalue {lowest:.3g}")
+        return solve
+
+    def _sparse_solver(self) -> Factor:
+        from scipy.sparse.linalg import splu  # loaded late: most problems do not need it
+
+        try:
+            options = {"SymmetricMode": True}
+            factored = splu(self.A.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
+        except RuntimeError:  # exactly singular
+            return Factor(self._by_products)
+        if (factored.perm_r != factored.perm_c).any():
+            return Factor(factored.solve)
+        # P'AP = L U with L U = L D L': the pivots have the signs of the eigenvalues (Sylvester).
+        pivots = factored.U.diagonal()[factored.perm_c]
+        rounding = self.size * EPS * np.asarray(abs(self.A).sum(axis=1)).ravel()
+        if (pivots < -rounding).any():
+            raise _no_minimum("a negative pivot")
+        return Factor(factored.solve, definite=bool((pivots > rounding).all()))
 
     def _by_products(self, r: np.ndarray) -> np.ndarray:
         return preconditioned_cg(lambda v: np.asarray(self.A @ v), r, lambda v: v, 1e-12, 4 * self.size)[0]
@@ -135,6 +175,26 @@ class Quadratic:
     def minimum(self) -> float:
         """The least value."""
         return self.at(self.minimiser).value
+
+
+def _real(a: Any, name: str) -> Any:
+    """An array of float64, or a sparse matrix of it.
+
+    Raises:
+        InputError: It holds something else than real numbers.
+
+    """
+    array = a if hasattr(a, "tocsr") else np.asarray(a)
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"{name} has dtype {array.dtype}: {a!r:.60}", "give real numbers")
+    return array.astype(np.float64, copy=False)
+
+
+def _no_minimum(shown_by: str) -> InputError:
+    return InputError(
+        f"A has {shown_by}: f falls forever along a direction and has no minimum",
+        "give a positive semidefinite A, such as A + shift * I",
+    )
 
 
 class QuadraticPoint:
