@@ -137,7 +137,7 @@ class FunctionPoint:
 
     def _checked_start(self) -> None:
         with np.errstate(all="ignore"):
-            _number(self.problem.f(as_user_sees(self.x)), "f")
+            _number(self.problem.f(as_user_sees(self.x)), "f(x0)")
 
     @cached_property
     def value(self) -> float:
@@ -157,10 +157,10 @@ class FunctionPoint:
                 answer = given["value_and_gradient"](seen)
                 if not isinstance(answer, tuple | list) or len(answer) != 2:
                     raise InputError(f"value_and_gradient gave {answer!r:.60}", "return the pair (value, gradient)")
-                return _number(answer[0], "value_and_gradient"), laid_out_like(answer[1], self.x, "the given gradient")
+                return _number(answer[0], "the value of value_and_gradient"), laid_out_like(answer[1], self.x, "the given gradient")
             if "gradient" in given:
                 gradient = laid_out_like(given["gradient"](seen), self.x, "the given gradient")
-                return _number(problem.f(seen), "f"), gradient
+                return _number(problem.f(seen), "f(x)"), gradient
             return problem.derived.value_and_gradient(self.x)
 
     @cached_property
@@ -317,7 +317,7 @@ def _number(value: Any, name: str) -> float:
     if is_torch_array(value):
         value = value.detach().cpu().numpy()
     if np.shape(value) != () or np.asarray(value).dtype.kind not in "fiu":
-        raise InputError(f"{name} gave {value!r:.60}, shape {np.shape(value)}", "return one real number: a sum, a mean")
+        raise InputError(f"{name} is {value!r:.60}, shape {np.shape(value)}", "return one real number: a sum, a mean")
     return float(value)
 
 
