@@ -157,7 +157,8 @@ class FunctionPoint:
                 answer = given["value_and_gradient"](seen)
                 if not isinstance(answer, tuple | list) or len(answer) != 2:
                     raise InputError(f"value_and_gradient gave {answer!r:.60}", "return the pair (value, gradient)")
-                return _number(answer[0], "the value of value_and_gradient"), laid_out_like(answer[1], self.x, "the given gradient")
+                gradient = laid_out_like(answer[1], self.x, "the given gradient")
+                return _number(answer[0], "the given value"), gradient
             if "gradient" in given:
                 gradient = laid_out_like(given["gradient"](seen), self.x, "the given gradient")
                 return _number(problem.f(seen), "f(x)"), gradient
@@ -230,7 +231,7 @@ class FunctionPoint:
         bend = float(r @ answer)
         if np.isfinite(answer).all() and bend > 0:
             return answer
-        dense = self._dense_factor
+        dense = self._dense_factor if self.problem.size <= LARGEST_HESSIAN else None
         return r if dense is None else dense(r)
 
     def along(self, direction: Any1D) -> FunctionLine:
@@ -246,7 +247,7 @@ class FunctionPoint:
 
         Args:
             direction: Close to Newton's direction, if one is known; else it is computed here.
-            refine: Not needed.
+            refine: The factor that gave the direction, which may know that the Hessian is not positive definite.
             wanted: Not needed.
 
         """
@@ -257,9 +258,10 @@ class FunctionPoint:
             decrement = -float(self.gradient @ direction)
             if not decrement >= 0:
                 return Certificate(np.inf, CertificateKind.NONE, "the direction does not descend", rounding)
-            return Certificate(
-                0.5 * decrement + rounding, CertificateKind.ESTIMATE, "half the decrement of the model", rounding
-            )
+            how = "half the decrement of the model"
+            if refine is not None and not refine.definite and not self.problem.convex:
+                how += "; the Hessian is not positive definite here: perhaps a saddle"
+            return Certificate(0.5 * decrement + rounding, CertificateKind.ESTIMATE, how, rounding)
         decrement, definite = self._newton_decrement()
         if not definite:
             return Certificate(np.inf, CertificateKind.NONE, "the Hessian is not positive definite here", rounding)
@@ -322,7 +324,12 @@ def _number(value: Any, name: str) -> float:
 
 
 def _matrix(answer: Any, size: int) -> np.ndarray:
-    """What a user's Hessian returned, as an array of shape (size, size)."""
+    """What a user's Hessian returned, as an array of shape (size, size).
+
+    Raises:
+        InputError: Another shape, not real numbers, or not symmetric beyond what differences leave.
+
+    """
     if is_torch_array(answer):
         answer = answer.detach().cpu()
     matrix = np.asarray(answer.toarray() if hasattr(answer, "toarray") else answer)
@@ -331,6 +338,8 @@ def _matrix(answer: Any, size: int) -> np.ndarray:
             f"the given hessian has shape {matrix.shape} and dtype {matrix.dtype}; x has {size} entries",
             f"return real numbers, shape ({size}, {size})",
         )
+    if np.abs(matrix - matrix.T).max() > 1e-3 * np.abs(matrix).max():
+        raise InputError("the given hessian is not symmetric", "return both triangles")
     return matrix.astype(np.float64, copy=False)
 
 
