@@ -171,7 +171,7 @@ def like(x: Any1D, entries: np.ndarray) -> Any1D:
         count = math.prod(leaf.shape)
         part = entries[start : start + count].reshape(tuple(leaf.shape))
         if is_torch_array(leaf):
-            leaves.append(leaf.new_tensor(np.ascontiguousarray(part)))
+            leaves.append(leaf.new_tensor(np.array(part, order="C")))
         else:
             leaves.append(part.astype(leaf.dtype, copy=False))
         start += count

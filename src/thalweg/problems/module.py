@@ -241,11 +241,11 @@ class ModulePoint:
 
         Args:
             direction: Close to Newton's direction, if one is known.
-            refine: Not needed.
+            refine: The factor that gave the direction, if one did.
             wanted: Not needed.
 
         """
-        return self._whole.certificate(direction)
+        return self._whole.certificate(direction, refine)
 
 
 class _Called(torch.nn.Module):
