@@ -8,6 +8,7 @@ from scipy.special import expit
 
 from thalweg.core.random import generator
 from thalweg.linalg import factor
+from thalweg.problems import FiniteSum
 
 
 class Point:
@@ -40,7 +41,13 @@ class Rows:
     y: np.ndarray
     slope: object
     curvature: float
+    loss: str
     l2: float = 0.0
+
+    @property
+    def sum(self):
+        """The same as the library has it."""
+        return FiniteSum(self.X, self.y, self.loss, self.l2, intercept=False)
 
     @property
     def L_max(self):
@@ -153,7 +160,7 @@ def least_squares(rows, features, rank, noise=0.3):
         x0=np.zeros(features),
         minimum=0.5 * float(np.mean((X @ best - y) ** 2)),
         minimiser=best,
-        rows=Rows(X, y, lambda z, y: z - y, 1.0),
+        rows=Rows(X, y, lambda z, y: z - y, 1.0, "squared"),
     )
 
 
@@ -170,7 +177,7 @@ def lonely_row(rows):
         mu=1 / rows,
         x0=np.ones(1),
         minimiser=np.zeros(1),
-        rows=Rows(X, np.zeros(rows), lambda z, y: z - y, 1.0),
+        rows=Rows(X, np.zeros(rows), lambda z, y: z - y, 1.0, "squared"),
     )
 
 
@@ -198,7 +205,7 @@ def logistic(rows, features, l2):
 
     # |l'''| <= 1/(6 sqrt 3), so that the Hessian changes by at most that times max ||x_i|| times top.
     M = top * float(np.linalg.norm(X, axis=1).max()) / (6 * np.sqrt(3))
-    rows_ = Rows(X, y, lambda z, y: -y * expit(-y * z), 0.25, l2)
+    rows_ = Rows(X, y, lambda z, y: -y * expit(-y * z), 0.25, "logistic", l2)
     return Problem(value, gradient, hessian, top / 4 + l2, l2, np.zeros(features), value(best), best, M, rows_)
 
 

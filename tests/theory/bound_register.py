@@ -24,6 +24,7 @@ class Row:
     problem: str
     settings: str
     run: Callable[[float], Any] = field(repr=False)
+    slow: bool = False
 
     def __str__(self):
         return f"{self.bound}-{self.method}-{self.problem}-{self.settings}".replace(" ", "_")
@@ -59,8 +60,8 @@ BROKEN_BY = {
 WRONG = {"svrg": 1 / 5, "svrg_gradients": 1 / 10}
 
 
-def row(bound, method, problem, settings, run, *args):
-    ROWS.append(Row(bound, method, problem, settings, partial(run, *args)))
+def row(bound, method, problem, settings, run, *args, slow=False):
+    ROWS.append(Row(bound, method, problem, settings, partial(run, *args), slow))
 
 
 def quadratics(begin="even", kappas=KAPPAS):
@@ -178,3 +179,12 @@ for name, problem in ALONE.items():
 for name, problem in SUMS.items():
     row("svrg", "SVRG", name, "eta=0.1/L_max, m=1000", runs.svrg, bounds.svrg, problem, 0.1, 1000, 2, runs.RUNS)
     row("svrg_gradients", "SVRG", name, "to 0.3", runs.svrg_gradients, problem, 0.3, runs.RUNS)
+
+# One run a seed, and seconds of compilation.
+for name, problem in {**SUMS, "least squares of rank 4": problems.least_squares(40, 8, 4)}.items():
+    for batch_size, of_longest, epochs in ((1, 0.3, 8), (8, 1.0, 30)):
+        settings = f"B={batch_size}, alpha={of_longest:g}/L, epochs"
+        row("sgd", "SGD", name, settings, runs.sgd_epochs, problem, batch_size, of_longest, epochs, slow=True)
+for name, problem in SUMS.items():
+    settings = "eta=0.1/L_max, m=1000, anchor=mean"
+    row("svrg", "SVRG", name, settings, runs.svrg_from_means, bounds.svrg, problem, 0.1, 1000, 2, slow=True)

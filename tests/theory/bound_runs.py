@@ -5,7 +5,7 @@ Every run can be tuned, and its bound evaluated, with a share of the true L. Det
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,11 +15,15 @@ from thalweg.linalg import preconditioned_cg
 from thalweg.methods import GradientDescent, HeavyBall, Nesterov, Newton
 from thalweg.methods.rules_momentum import MomentumStep, PlainStep
 from thalweg.methods.schedule import TheoryDecay
+from thalweg.methods.stochastic_methods import SGD
+from thalweg.methods.variance_reduced import SVRG
 from thalweg.theory import bounds
 from theory.bound_problems import Problem
 
 #: Independent runs of a stochastic method whose mean stands for the expectation.
 RUNS = 400
+#: The same where runs are taken one after the other.
+SEEDS = 200
 UNDERFLOW = np.finfo(float).tiny
 
 
@@ -316,6 +320,43 @@ def sgd_falling(noisy, batch_size, steps, share):
     means, errors, met = sgd_runs(noisy, step_sizes, batch_size, marks)
     assert share < 1 or met <= variance, "the run left the region that its variance was assumed for"
     return Outcome(means, np.array([bounds.sgd_falling(steps=int(k), **constants) for k in marks]), errors)
+
+
+# --- Stochastic methods as users call them: one run a seed, compiled epochs ------------------------------------------
+
+
+def seeded_runs(problem, method, epochs):
+    """Mean f - f* after each epoch with its standard error, and the largest variance of one example met there."""
+    found, variance, library = np.empty((SEEDS, epochs + 1)), 0.0, problem.rows.sum
+    for seed in range(SEEDS):
+        state = (run := replace(method, seed=seed)).init(library.at(problem.x0))
+        points = [problem.x0]
+        for _ in range(epochs):
+            state = run.step(state)
+            points.append(state.point.x)
+        found[seed] = problem.value(np.array(points)) - problem.minimum
+        variance = max(variance, float(problem.rows.variance(np.array(points)).max()))
+    return found.mean(axis=0), found.std(axis=0, ddof=1) / math.sqrt(SEEDS), variance
+
+
+def sgd_epochs(problem, batch_size, of_longest, epochs, share):
+    """A step of a share `of_longest` of 1/L, batches drawn with replacement."""
+    L, updates = share * problem.L, len(problem.rows.y) // batch_size
+    method = SGD(of_longest / L, batch_size=batch_size, sampling="replacement", compiled=True)
+    means, errors, variance = seeded_runs(problem, method, epochs)
+    constants = {"L": L, "mu": problem.mu, "step_size": of_longest / L, "gap": problem.gap, "batch_size": batch_size}
+    bounded = [bounds.sgd(variance=variance, steps=k * updates, **constants) for k in range(epochs + 1)]
+    return Outcome(means, np.array(bounded), errors, rounding_of(problem))
+
+
+def svrg_from_means(bound, problem, of_inverse, epoch_steps, epochs, share):
+    """A step of `of_inverse`/L_max; an epoch starts at the mean iterate of the last one."""
+    L_max = share * problem.rows.L_max
+    method = SVRG(of_inverse / L_max, epoch_steps, anchor="mean", compiled=True)
+    means, errors, _ = seeded_runs(problem, method, epochs)
+    constants = {"L_max": L_max, "mu": problem.mu, "step_size": of_inverse / L_max, "epoch_steps": epoch_steps}
+    bounded = [bound(gap=problem.gap, steps=k, **constants) for k in range(epochs + 1)]
+    return Outcome(means, np.array(bounded), errors, rounding_of(problem))
 
 
 # --- SVRG -----------------------------------------------------------------------------------------------------------
