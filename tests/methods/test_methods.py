@@ -188,3 +188,19 @@ def test_first_order_methods_without_a_step_say_how_to_get_one():
         with pytest.raises(InputError, match="no step size") as caught:
             list(drive(problem, METHODS[name], problem.start(), target=1e-6))
         assert "tuned" in caught.value.remedy
+
+
+def test_nesterov_with_constant_momentum_is_the_literal_recursion_and_keeps_its_bound():
+    values = np.geomspace(1e-2, 1.0, 12)
+    kappa = 100.0
+    beta = (np.sqrt(kappa) - 1) / (np.sqrt(kappa) + 1)
+    method = METHODS["nesterov"].__class__(step_size=1.0, momentum=beta)
+    state = method.init(Diagonal(values).at(np.ones(12)))
+    y = previous = np.ones(12)
+    start = 0.5 * values.sum() + 0.5 * values.min() * 12
+    for k in range(1, 200):
+        x = y - values * y
+        y, previous = x + beta * (x - previous), x
+        state = method.step(state)
+        np.testing.assert_allclose(state.point.x, y, rtol=1e-12, atol=1e-15)
+        assert 0.5 * values @ x**2 <= (1 - 1 / np.sqrt(kappa)) ** k * start * (1 + 1e-9)

@@ -11,6 +11,7 @@ from thalweg.theory.on_spectrum import sampled_steps_on_spectrum, steps_on_spect
 from thalweg.theory.predict import Rehearsal, bound_on_steps, foresee, foresee_rest, rehearse
 
 if TYPE_CHECKING:
+    from thalweg.theory.bounds import BOUNDS, Bound
     from thalweg.theory.early_stopping import filter_curves, half_point, match_ridge, match_steps, match_truncation
     from thalweg.theory.recoverable import recoverable_components
     from thalweg.theory.shrinkage import (
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 #: What a fit does not need is loaded when it is first used.
 _LATER = {
+    "bounds": ("BOUNDS", "Bound"),
     "early_stopping": ("filter_curves", "half_point", "match_ridge", "match_steps", "match_truncation"),
     "recoverable": ("recoverable_components",),
     "shrinkage": (
@@ -44,6 +46,8 @@ _LATER = {
 _HOME_OF = {name: home for home, names in _LATER.items() for name in names}
 
 __all__ = [
+    "BOUNDS",
+    "Bound",
     "GradientDescentFilter",
     "MomentumFilter",
     "Rehearsal",
