@@ -194,8 +194,8 @@ def test_entries_take_the_layout(name):
     y = like(x, entries)
     assert type(y) is type(x)
     assert np.array_equal(flat(y), entries)
-    if isinstance(x, Vector):
-        assert all(a.dtype == b.dtype and a.shape == b.shape for a, b in zip(y.leaves, x.leaves, strict=True))
+    leaves = zip(y.leaves, x.leaves, strict=True) if isinstance(x, Vector) else [(y, x)]
+    assert all(a.dtype == b.dtype and a.shape == b.shape for a, b in leaves)
 
 
 def test_layouts_are_followed_by_name_and_type():

@@ -131,8 +131,7 @@ def laid_out_like(a: Any, x: Any1D, name: str) -> Any1D:
         given = Vector(tuple(dict(zip(given.form, given.leaves, strict=True))[key] for key in x.form), x.form)
     if _shapes(given) != _shapes(x):
         raise InputError(f"{name} is {_described(given)}", f"lay it out like x, {_described(x)}")
-    entries = flat(given)
-    return like(x, entries) if isinstance(x, Vector) else entries.astype(x.dtype, copy=False)
+    return like(x, flat(given))
 
 
 def as_user_sees(x: Any1D) -> Any:
@@ -164,7 +163,7 @@ def _entries(leaf: Leaf) -> np.ndarray:
 def like(x: Any1D, entries: np.ndarray) -> Any1D:
     """The entries (size,) laid out like x, in its library, its element types and on its device."""
     if not isinstance(x, Vector):
-        return entries
+        return entries.astype(x.dtype, copy=False)
     leaves: list[Any] = []
     start = 0
     for leaf in x.leaves:

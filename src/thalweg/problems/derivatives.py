@@ -79,6 +79,8 @@ class DerivedByEngine:
         """The function of all entries in one array, for second derivatives across leaves."""
         if not isinstance(self.x0, Vector):
             return self.f(entries)
+        if len(self.x0.leaves) == 1:  # whole, not cut out of itself: the structure of the Hessian shows
+            return self._of_leaves(entries.reshape(tuple(self.x0.leaves[0].shape)))
         leaves, end = [], 0
         for leaf in self.x0.leaves:
             start, end = end, end + math.prod(leaf.shape)

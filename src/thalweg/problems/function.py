@@ -109,6 +109,8 @@ class Function:
 
     def at(self, x: Any1D) -> FunctionPoint:
         """The point at x, laid out like the start."""
+        if not isinstance(x, Vector) and not isinstance(self.x0, Vector):
+            x = x.astype(self.x0.dtype, copy=False)  # a step size of NumPy's makes float64 of float32
         return FunctionPoint(self, x)
 
     def recession(self, direction: Any1D, noise: float = 1e-12, least: float = 0.0) -> bool:
