@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from thalweg.core.errors import InputError, OracleError, ThalwegError, UnsupportedError
     from thalweg.core.records import Certificate, Constant, Constants, Solution, Status, Trace
     from thalweg.data import Table, load_table
+    from thalweg.data.samplers import Sampler
     from thalweg.expr import (
         abs,
         check_derivatives,
@@ -49,9 +50,39 @@ if TYPE_CHECKING:
     from thalweg.expr.deriving import Derivative, derive
     from thalweg.expr.taylor import Taylor, taylor
     from thalweg.expr.transforms import hvp, jvp, vjp
-    from thalweg.methods import LBFGS, GradientDescent, HeavyBall, Nesterov, Newton, NewtonCG
+    from thalweg.methods import (
+        LBFGS,
+        SGD,
+        SVRG,
+        AdaGrad,
+        Adam,
+        AdamW,
+        ClipNorm,
+        ClipValue,
+        Cosine,
+        Cyclic,
+        ExponentialAverage,
+        GradientDescent,
+        HeavyBall,
+        InverseTime,
+        Lion,
+        NagGs,
+        Nesterov,
+        Newton,
+        NewtonCG,
+        PolyakAverage,
+        Precondition,
+        RMSProp,
+        StepDecay,
+        TheoryDecay,
+        Warmup,
+        WeightAverage,
+        WeightDecay,
+        scaled_step,
+    )
     from thalweg.planning import Fit, compare, diagnose, fit, plan, solve
     from thalweg.problems import FiniteSum, Function, LeastSquares, Loss, Quadratic, Target, problem
+    from thalweg.problems.noisy import Noisy
     from thalweg.reports import plot, report
 
 #: Where each public name lives; a room is loaded when a name of it is first used.
@@ -100,8 +131,39 @@ _HOMES = {
     "thalweg.expr.convexity": ("Convexity", "convexity"),
     "thalweg.expr.deriving": ("Derivative", "derive"),
     "thalweg.expr.taylor": ("Taylor", "taylor"),
-    "thalweg.methods": ("GradientDescent", "HeavyBall", "LBFGS", "Nesterov", "Newton", "NewtonCG"),
+    "thalweg.methods": (
+        "AdaGrad",
+        "Adam",
+        "AdamW",
+        "ClipNorm",
+        "ClipValue",
+        "Cosine",
+        "Cyclic",
+        "ExponentialAverage",
+        "GradientDescent",
+        "HeavyBall",
+        "InverseTime",
+        "LBFGS",
+        "Lion",
+        "NagGs",
+        "Nesterov",
+        "Newton",
+        "NewtonCG",
+        "PolyakAverage",
+        "Precondition",
+        "RMSProp",
+        "scaled_step",
+        "SGD",
+        "StepDecay",
+        "SVRG",
+        "TheoryDecay",
+        "Warmup",
+        "WeightAverage",
+        "WeightDecay",
+    ),
     "thalweg.planning": ("Fit", "compare", "diagnose", "fit", "plan", "solve"),
+    "thalweg.data.samplers": ("Sampler",),
+    "thalweg.problems.noisy": ("Noisy",),
     "thalweg.problems": ("FiniteSum", "Function", "LeastSquares", "Loss", "Quadratic", "Target", "problem"),
     "thalweg.reports": ("plot", "report"),
 }

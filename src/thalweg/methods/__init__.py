@@ -1,10 +1,25 @@
 """Update rules and the driver that runs them. A new method is one section, one export here, one test row."""
 
+from thalweg.methods.averaging import Average, ExponentialAverage, PolyakAverage, WeightAverage
+from thalweg.methods.batch_rules import scaled_step
 from thalweg.methods.drive import drive
 from thalweg.methods.gradient import GradientDescent, HeavyBall, Nesterov
+from thalweg.methods.gradient_transform import ClipNorm, ClipValue, GradientTransform, Precondition, WeightDecay
 from thalweg.methods.method import Method, Noise, State
 from thalweg.methods.newton import Newton, NewtonCG
 from thalweg.methods.quasi_newton import LBFGS
+from thalweg.methods.schedule import (
+    Constant,
+    Cosine,
+    Cyclic,
+    InverseTime,
+    Schedule,
+    StepDecay,
+    TheoryDecay,
+    Warmup,
+)
+from thalweg.methods.stochastic_methods import SGD, AdaGrad, Adam, AdamW, Lion, NagGs, RMSProp
+from thalweg.methods.variance_reduced import SVRG
 
 #: Methods that a plan for a finite sum prices, by name.
 METHODS: dict[str, Method] = {
@@ -12,19 +27,48 @@ METHODS: dict[str, Method] = {
 }
 
 #: Every method by name, with its default settings.
-REGISTER: dict[str, Method] = {**METHODS}
+REGISTER: dict[str, Method] = {
+    **METHODS,
+    **{method.name: method for method in (SGD(), SVRG(), AdaGrad(), RMSProp(), Adam(), AdamW(), Lion(), NagGs())},
+}
 
 __all__ = [
-    "LBFGS",
-    "METHODS",
+    "AdaGrad",
+    "Adam",
+    "AdamW",
+    "Average",
+    "ClipNorm",
+    "ClipValue",
+    "Constant",
+    "Cosine",
+    "Cyclic",
+    "ExponentialAverage",
     "GradientDescent",
-    "REGISTER",
+    "GradientTransform",
     "HeavyBall",
+    "InverseTime",
+    "LBFGS",
+    "Lion",
+    "METHODS",
     "Method",
+    "NagGs",
     "Nesterov",
-    "Noise",
     "Newton",
     "NewtonCG",
+    "Noise",
+    "PolyakAverage",
+    "Precondition",
+    "REGISTER",
+    "RMSProp",
+    "SGD",
+    "SVRG",
+    "Schedule",
     "State",
+    "StepDecay",
+    "TheoryDecay",
+    "Warmup",
+    "WeightAverage",
+    "WeightDecay",
     "drive",
+    "scaled_step",
 ]

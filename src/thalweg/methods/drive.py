@@ -20,6 +20,7 @@ from thalweg.core.records import Certificate, CertificateKind, Cost, Solution, S
 from thalweg.core.vector import Any1D, finite, norm
 from thalweg.methods.kept import Kept
 from thalweg.methods.method import Method, State, ceiling, check_oracles
+from thalweg.methods.noise_floor import LEAST, hovers
 
 EPS = float(np.finfo(np.float64).eps)
 #: Steps of a Newton method in which the bound must halve: else it creeps.
@@ -98,7 +99,7 @@ class _Run:
         self.best: tuple[Any, Certificate] | None = None
         self.falling: Any = None
         self.steps, self.passes, self.polished = 0, 0.0, 0
-        self.schedule = _Schedule(target)
+        self.schedule = _Schedule(target, method.noisy)
         self.lowest, self.improved = np.inf, 0
         self.halved: tuple[int, float] = (0, np.inf)
         self.ceiling = np.inf
@@ -164,8 +165,12 @@ class _Run:
 
     def _certify_in_full(self, state: State) -> None:
         """At the end of a run that missed its target, spend what it takes on the best bound."""
-        if self.best is not None and self.best[0] is state.point and self.best[1].gap > self.target:
+        if self.best is None or self.best[1].gap <= self.target:
+            return
+        if self.best[0] is state.point:
             self.best = state.point, self._certify(state, np.inf)
+        elif self.method.noisy and self.status is not Status.DIVERGED:  # the last point is seldom the best
+            self.best = self.best[0], self.best[0].certificate(None, None, np.inf)
 
     def _certify(self, state: State, wanted: float) -> Certificate:
         """The bound at a state: the point's own, or what earlier bounds and the decrease since then imply."""
@@ -222,14 +227,28 @@ class _Run:
             # A decrease that rounding hides cannot be searched for.
             hidden = state.decrement <= 1e3 * EPS * max(abs(state.point.value), certificate.rounding / EPS)
             return Status.PRECISION_FLOOR if hidden and self._close(certificate) else state.failure
+        if not reached and self._hovers(state):
+            return Status.NOISE_FLOOR
         if not reached and self.steps - self.improved > self.method.stall_steps:
             hidden = state.decrement <= 1e3 * EPS * abs(state.point.value)
-            return Status.PRECISION_FLOOR if hidden and self._close(certificate) else Status.NO_PROGRESS
+            if hidden and self._close(certificate):
+                return Status.PRECISION_FLOOR
+            return Status.NOISE_FLOOR if self._sampled(state) else Status.NO_PROGRESS
         if certificate.gap <= 0.5 * self.halved[1]:
             self.halved = self.steps, certificate.gap
         if not reached and self.method.certifies and self.steps - self.halved[0] > CRAWL_STEPS:
             return Status.NO_PROGRESS
         return None
+
+    def _sampled(self, state: State) -> bool:
+        """Whether steps follow gradients of samples."""
+        return self.method.noisy and hasattr(type(state.point), "sample")
+
+    def _hovers(self, state: State) -> bool:
+        """Whether a run on sampled gradients has stopped falling; looked for ever more seldom."""
+        if not self._sampled(state) or self.steps < LEAST or self.steps % 2 ** (self.steps.bit_length() - 5):
+            return False
+        return hovers(self.trace["value"], self.trace["step_size"])
 
     def _close(self, certificate: Certificate) -> bool:
         """Whether a bound is small beside the start: a large one is no floor of precision."""
@@ -296,8 +315,9 @@ class _Schedule:
     powers of four keep a bound in the trace meanwhile.
     """
 
-    def __init__(self, target: float) -> None:
+    def __init__(self, target: float, noisy: bool = False) -> None:
         self.target = target
+        self.noisy = noisy
         self.values: list[float] = []
         self.next, self.last_attempt, self.look_at = 0, -1, 0
 
@@ -321,6 +341,8 @@ class _Schedule:
         if np.isfinite(gap) and gap > self.target and 0 < factor < 1:
             remaining = np.log(self.target / gap) / np.log(factor) if self.target > 0 else step
             self.next = step + 1 + int(min(0.9 * remaining, step))
+        if self.noisy:  # values that hover look as if the target were reached at every other step
+            self.next = max(self.next, step + 1 + step // 8)
 
     def _quarters(self) -> tuple[int, float, float]:
         k = len(self.values)

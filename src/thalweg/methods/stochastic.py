@@ -7,7 +7,7 @@ end is evaluated whole for the trace. Without batches a step is one update by th
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import KW_ONLY, dataclass, fields, replace
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -18,7 +18,7 @@ from thalweg.core.records import Status
 from thalweg.core.vector import finite
 from thalweg.data.samplers import Sampler
 from thalweg.methods.averaging import Average
-from thalweg.methods.batch_rules import SQUARE_ROOT, scaled_step
+from thalweg.methods.batch_rules import SQUARE_ROOT, scaled_step, variance_of_batch
 from thalweg.methods.epochs import Epoch, Walk, run_epoch
 from thalweg.methods.gradient_transform import ClipNorm, GradientTransform
 from thalweg.methods.method import Method, Noise, State
@@ -30,6 +30,35 @@ BATCH_SIZE = 32
 AUTO = "auto"
 #: The batch size that the usual steps of adaptive methods belong to: that of the experiments with Adam.
 REFERENCE_BATCH = 128
+
+
+@dataclass(frozen=True)
+class StepForNoise:
+    """The step whose floor is held below a target while the noise changes on the way.
+
+    Attributes:
+        scale: The step is this over the variance of a batch.
+        longest: The longest step allowed.
+        batch_size: B.
+        examples: n.
+        replacement: Whether batches are drawn with replacement.
+
+    """
+
+    scale: float
+    longest: float
+    batch_size: int
+    examples: int
+    replacement: bool
+
+    def __call__(self, variance: float) -> float:
+        """The step where one example's gradient has this variance."""
+        of_batch = variance_of_batch(variance, self.batch_size, self.examples, self.replacement)
+        return min(self.scale / of_batch, self.longest) if of_batch > 0 else self.longest
+
+    def times(self, factor: float) -> StepForNoise:
+        """The same for steps in another unit."""
+        return replace(self, scale=factor * self.scale, longest=factor * self.longest)
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,6 +77,7 @@ class Stochastic(Method):
         average: Which iterates make the point that is traced and returned; the last one alone when None.
         seed: Of the batches.
         compiled: Whether epochs run compiled where they can; from a number of updates on when None.
+        step_for_noise: Set by tuning, for steps that follow the noise from epoch to epoch.
 
     """
 
@@ -61,6 +91,7 @@ class Stochastic(Method):
     average: Average | None = None
     seed: int = 0
     compiled: bool | None = None
+    step_for_noise: StepForNoise | None = field(default=None, repr=False)
     usual_step: ClassVar[float] = 1e-3
 
     def __post_init__(self) -> None:
@@ -116,10 +147,17 @@ class Stochastic(Method):
             return replace(self, step_size=self.usual_step)
         return replace(self, step_size=scaled_step(SQUARE_ROOT, self.usual_step, REFERENCE_BATCH, batch_size))
 
-    def base_step(self, point: Any) -> float:
+    def held(self, step: StepForNoise, noise: Noise) -> Self:
+        """The method with steps that follow the noise, from what it is at the start."""
+        return replace(self, step_size=step(noise.variance), step_for_noise=step)
+
+    def _base_step(self, point: Any) -> float:
         """The step size of the updates that begin at a point."""
         assert self.step_size is not None  # whoever runs a method looks at is_tuned first
-        return self.step_size
+        variance = getattr(point, "gradient_variance", None)
+        if self.step_for_noise is None or variance is None:
+            return self.step_size
+        return self.step_for_noise(variance)
 
     @property
     def needs(self) -> frozenset[str]:  # type: ignore[override]
@@ -152,14 +190,14 @@ class Stochastic(Method):
         memory = {"x": point.x, "slots": self.rule().init(point.x), "count": 0, "epoch": 0, "averaged": False}
         if self.average is not None:
             memory["mean"] = point.x
-        return arrived(point, self.base_step(point), 2.0, memory)
+        return replace(arrived(point, self._base_step(point), 2.0, memory), step_size=0.0)
 
     def step(self, state: State) -> State:
         """An epoch; one update where there are no batches."""
         memory, problem = state.memory, state.point.problem
         sampler = self._sampler(state.point)
         count = 1 if sampler is None else sampler.updates
-        first, base = memory["count"] + 1, self.base_step(state.point)
+        first, base = memory["count"] + 1, self._base_step(state.point)
         step_sizes = base * self.schedule.values(first, count)
         weights = None if self.average is None else self.average.weights(first, count)
         if weights is not None and not weights.any():

@@ -4,45 +4,29 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
-from thalweg.methods.batch_rules import expected_smoothness, variance_of_batch
+from thalweg.methods.batch_rules import expected_smoothness
 from thalweg.methods.method import Noise
 from thalweg.methods.rule import UpdateRule
 from thalweg.methods.rules_adaptive import AdaGradStep, AdamStep, LionStep, RMSPropStep
 from thalweg.methods.rules_momentum import MomentumStep, NagGsStep, PlainStep
 from thalweg.methods.schedule import Constant
-from thalweg.methods.stochastic import Stochastic
+from thalweg.methods.stochastic import StepForNoise, Stochastic
 
 # --- SGD ------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Target:
-    """What keeps the floor of a constant step below the target while the noise changes on the way.
-
-    Attributes:
-        scale: mu eps/L: the step is this over the variance of a batch.
-        longest: The longest step allowed.
-        batch_size: B.
-        examples: n.
-
-    """
-
-    scale: float
-    longest: float
-    batch_size: int
-    examples: int
 
 
 @dataclass(frozen=True, repr=False)
 class SGD(Stochastic):
     """x <- x - alpha g_B(x) with the mean gradient of a batch; with momentum, m <- beta m + g_B, x <- x - alpha m.
 
-    Tuned, with a constant step and without an average: alpha = min(B mu eps/(L sigma^2), 1/(2 L_B)), whose floor
-    alpha sigma^2 L/(2 mu B) is half the target eps; sigma^2 is measured again after every epoch. L_B is the expected
-    smoothness of a batch (``expected_smoothness``); on quadratics 1/L_B will do. With a schedule or an average the
-    longest step. Momentum shortens all by 1 - beta: a step of momentum is 1/(1 - beta) plain ones.
+    Tuned, with a constant step and without an average: alpha = min(B eps/sigma^2, 1/(2 L_B)), whose floor on a
+    quadratic, sum_i alpha sigma_i^2/(2 B (2 - alpha h_i)), is at most half the target eps; sigma^2 is measured again
+    after every epoch. With ``worst_case`` the first is B mu eps/(L sigma^2): for the floor alpha sigma^2 L/(2 mu B),
+    which holds without a model, and kappa times shorter. L_B is the expected smoothness of a batch
+    (``expected_smoothness``); on quadratics 1/L_B will do. With a schedule or an average the longest step. Momentum
+    shortens all by 1 - beta: a step of momentum is 1/(1 - beta) plain ones.
     Rate: (1 - alpha mu) an update, down to the floor.
     Source: Robbins and Monro (1951); Bottou, Curtis and Nocedal, SIAM Review 60 (2018), theorem 4.6.
 
@@ -50,14 +34,14 @@ class SGD(Stochastic):
         momentum: beta, in [0, 1).
         nesterov: Whether the step looks ahead.
         weight_decay: Weight of (1/2) ||x||^2, which is added to the objective that is followed, intercepts included.
-        held_to: Set by tuning: the target that the step is held to.
+        worst_case: Whether tuning trusts bounds alone.
 
     """
 
     momentum: float = 0.0
     nesterov: bool = False
     weight_decay: float = 0.0
-    held_to: Target | None = field(default=None, repr=False, kw_only=True)
+    worst_case: bool = field(default=False, kw_only=True)
     name: ClassVar[str] = "sgd"
     reference: ClassVar[str] = "Bottou, Curtis and Nocedal, SIAM Review 60 (2018), 223-311"
 
@@ -74,24 +58,14 @@ class SGD(Stochastic):
         left = 1 - self.momentum
         if noise is None:
             return replace(self, step_size=left / largest)
-        replacement = self.sampling == "replacement"
-        smooth = expected_smoothness(largest, batch_size, noise, replacement)
+        smooth = expected_smoothness(largest, batch_size, noise, self.sampling == "replacement")
         longest = left / (smooth if quadratic else 2 * smooth)
-        if not isinstance(self.schedule, Constant) or self.average is not None:
+        if not isinstance(self.schedule, Constant) or self.average is not None or noise.target <= 0:
             return replace(self, step_size=longest)
-        held = Target(left * smallest * noise.target / largest, longest, batch_size, noise.examples)
-        return replace(self, step_size=self._held(held, noise.variance), held_to=held)
-
-    def base_step(self, point: Any) -> float:
-        """The step that keeps the floor below the target with the noise as it is here."""
-        variance = getattr(point, "gradient_variance", None)
-        if self.held_to is None or variance is None:
-            return super().base_step(point)
-        return self._held(self.held_to, variance)
-
-    def _held(self, held: Target, variance: float) -> float:
-        of_batch = variance_of_batch(variance, held.batch_size, held.examples, self.sampling == "replacement")
-        return min(held.scale / of_batch, held.longest) if of_batch > 0 else held.longest
+        scale = left * noise.target * (smallest / largest if self.worst_case else 1.0)
+        return self.held(
+            StepForNoise(scale, longest, batch_size, noise.examples, self.sampling == "replacement"), noise
+        )
 
 
 # --- Adaptive methods -----------------------------------------------------------------------------------------------
@@ -250,9 +224,10 @@ class Lion(Stochastic):
 class NagGs(Stochastic):
     """Nesterov's accelerated flow in semi-implicit steps; see ``NagGsStep``.
 
-    Tuned: gamma = mu and, with whole gradients, alpha = 2/(sqrt(kappa) - 1), at most 1, the authors' best step on
-    quadratics. With batches alpha = 2 mu a, with a the step that ``SGD`` would take: for small alpha the flow's noise
-    is that of steps of alpha/(gamma + mu) (the stationary covariance of its linear equation).
+    Tuned, with whole gradients: gamma = mu and alpha = 2/(sqrt(kappa) - 1), at most 1, the authors' best step on
+    quadratics. With batches: gamma = mu = L and alpha = 2 L a, with a the step that ``SGD`` would take. For small alpha
+    the flow's noise is that of plain steps of alpha/(gamma + mu), by the stationary covariance of its linear equation;
+    where noise decides that number, more friction slows no mode, and the flow is as safe as SGD.
     Source: Leplat et al., arXiv:2209.14937 (2022), section 2.
 
     Attributes:
@@ -274,13 +249,16 @@ class NagGs(Stochastic):
         self, largest: float, smallest: float, batch_size: int, quadratic: bool, noise: Noise | None
     ) -> Self:
         """The step for curvatures between ``smallest`` (mu) and ``largest`` (L) and this noise."""
-        mu = smallest if self.mu is None else self.mu
-        gamma = (mu or smallest) if self.gamma is None else self.gamma
+        mu = self.mu if self.mu is not None else smallest if noise is None else largest
+        gamma = self.gamma if self.gamma is not None else mu or smallest
         root = math.sqrt(largest / smallest)
         step = 2 / (root - 1) if root > 3 else 1.0
-        if noise is not None:
-            like = SGD(batch_size=batch_size, sampling=self.sampling, schedule=self.schedule, average=self.average)
-            plain = like.tuned_step(largest, smallest, batch_size, quadratic, noise).step_size
-            assert plain is not None
-            step = min(step, (gamma + mu) * plain)
-        return replace(self, step_size=step, mu=mu, gamma=gamma)
+        settled = replace(self, mu=mu, gamma=gamma)
+        if noise is None:
+            return replace(settled, step_size=step)
+        like = SGD(batch_size=batch_size, sampling=self.sampling, schedule=self.schedule, average=self.average)
+        plain = like.tuned_step(largest, smallest, batch_size, quadratic, noise)
+        if plain.step_for_noise is not None:
+            return settled.held(plain.step_for_noise.times(gamma + mu), noise)
+        assert plain.step_size is not None
+        return replace(settled, step_size=(gamma + mu) * plain.step_size)

@@ -57,6 +57,7 @@ class SVRG(Method):
     name: ClassVar[str] = "svrg"
     needs: ClassVar[frozenset[str]] = frozenset({"value", "gradient", "sample"})
     reference: ClassVar[str] = "Johnson and Zhang, NIPS (2013)"
+    noisy: ClassVar[bool] = True
     stall_steps: ClassVar[int] = 50
 
     def __post_init__(self) -> None:
@@ -95,7 +96,7 @@ class SVRG(Method):
     def init(self, point: Any) -> State:
         """The first anchor is the start."""
         assert self.step_size is not None  # whoever runs a method looks at is_tuned first
-        return arrived(point, self.step_size, 2.0, {"count": 0, "epoch": 0})
+        return replace(arrived(point, self.step_size, 2.0, {"count": 0, "epoch": 0}), step_size=0.0)
 
     def step(self, state: State) -> State:
         """An epoch from the anchor to the next one."""

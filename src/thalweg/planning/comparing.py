@@ -90,7 +90,7 @@ def compare(
         labels = _labels(chosen)
         ran = []
         for label, method in zip(labels, chosen, strict=True):
-            ready = working.ready(method, seed)
+            ready = working.ready(method, seed, target)
             prediction = foresight.prediction(ready, label, target)
             ran.append((ready, prediction, *_run(working, ready, target, max_steps, max_seconds)))
         minimum, source = _minimum(working, [solution for _, _, solution, _ in ran])

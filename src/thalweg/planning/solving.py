@@ -16,7 +16,7 @@ from thalweg.core.records import Solution
 from thalweg.methods import Method, drive
 from thalweg.methods.kept import Kept
 from thalweg.planning.saving import Saver, read
-from thalweg.planning.working import Working, checked_problem, chosen_method, default_target
+from thalweg.planning.working import Working, checked_problem, chosen_method
 
 MAX_STEPS = 100_000
 
@@ -45,7 +45,8 @@ def solve(
         method: A method such as ``tw.Nesterov()``, or its name; chosen by the problem when None. A method without a
             step size is tuned from L and mu, measured at the start.
         x0: Start, laid out like the problem's own; that one when None.
-        tol: Target for f - f*, in units of f; 1e-8 min(1, |f(x0)|) when None (1e-8 where f(x0) = 0).
+        tol: Target for f - f*, in units of f; 1e-8 min(1, |f(x0)|) when None (1e-8 where f(x0) = 0), and 1e-3 in place
+            of 1e-8 for stochastic methods that leave a floor of noise.
         max_steps: Steps allowed.
         max_seconds: Wall-clock seconds allowed.
         scale: Whether a finite sum is solved in variables where its Hessian at zero has a unit diagonal, which leaves
@@ -74,8 +75,8 @@ def solve(
     max_seconds = checked_number("max_seconds", max_seconds, "leave it out for no limit", allow_infinity=True)
     chosen = chosen_method(problem, method)
     working = Working.of(problem, x0, chosen, scale)
-    ready = working.ready(chosen, seed)
-    target = default_target(working.problem.at(working.start).value) if tol is None else tol
+    target = working.target(chosen) if tol is None else tol
+    ready = working.ready(chosen, seed, target)
     resumed = None if resume is None else Kept.unpack(*read(resume), working.problem, ready)
     saver = None if save is None else Saver(save, checked_number("save_every", save_every, "leave it out for 60 s"))
     events = drive(

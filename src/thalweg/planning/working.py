@@ -10,11 +10,14 @@ from thalweg.core.errors import InputError
 from thalweg.core.records import Solution
 from thalweg.core.vector import as_user_sees, as_vector
 from thalweg.methods import REGISTER, Method
+from thalweg.methods.stochastic import Stochastic
 from thalweg.problems import ChangedProblem, FiniteSum, Standardizing
-from thalweg.theory.curvature import curvature
+from thalweg.theory.curvature import curvature, noise
 
 #: Share of |f(x0)|, or of 1 where that is smaller, that is the target for f - f* unless one is given.
 RELATIVE_TARGET = 1e-8
+#: The same for methods whose steps leave a floor of noise: each digit takes ten times the work of the one before.
+RELATIVE_TARGET_WITH_NOISE = 1e-3
 #: Parameters up to which Newton's method forms Hessians unless another method is asked for.
 MAX_NEWTON_PARAMETERS = 500
 #: A problem whose smallest curvature is not positive is tuned as if its condition number were this.
@@ -46,7 +49,8 @@ class Working:
             problem: Checked.
             x0: The start given, or None.
             method: The one to run.
-            scale: Yes, no, or None for: a finite sum, unless the method's step size was given.
+            scale: Yes, no, or None for: a finite sum, unless the method's step size was given, or it is stochastic and
+                the rows are sparse.
 
         Raises:
             InputError: The start does not fit, or a problem that is no finite sum is to be scaled.
@@ -55,6 +59,8 @@ class Working:
         start = checked_start(problem, x0)
         if scale is None:
             scale = isinstance(problem, FiniteSum) and not (method.is_tuned and hasattr(method, "step_size"))
+            # Centring would fill sparse rows, of which a stochastic step touches one at a time.
+            scale = scale and not (method.noisy and problem.rows.stored < problem.n * problem.d)
         if not scale:
             return cls(problem, problem, start, None)
         if not isinstance(problem, FiniteSum):
@@ -67,13 +73,31 @@ class Working:
         """Whether the Hessian is known to be the same everywhere."""
         return bool(getattr(self.given, "constant_curvature", False))
 
-    def ready(self, method: Method, seed: int = 0) -> Method:
-        """The method as it is if its step is known, else tuned by L and mu measured at the start."""
+    def target(self, method: Method) -> float:
+        """The target for f - f* where none is given; a larger one for a method that leaves a floor of noise."""
+        point = self.problem.at(self.start)
+        floor = isinstance(method, Stochastic) and method.noisy and hasattr(type(point), "sample")
+        return default_target(point.value) * (RELATIVE_TARGET_WITH_NOISE / RELATIVE_TARGET if floor else 1.0)
+
+    def ready(self, method: Method, seed: int = 0, target: float | None = None) -> Method:
+        """The method as it is if its step is known, else tuned by what is measured at the start.
+
+        Args:
+            method: The one to run.
+            seed: Seed of what is measured at random.
+            target: Wanted f - f*, which decides the step of stochastic methods; the default when None.
+
+        """
         if method.is_tuned:
             return method
-        found = curvature(self.problem.at(self.start), seed)
+        point = self.problem.at(self.start)
+        found = curvature(point, seed)
         largest = found.largest if found.largest > 0 else max(abs(found.smallest), 1.0)
-        return method.tuned(largest, max(found.smallest, largest / WORST_CONDITION), quadratic=self.quadratic)
+        smallest = max(found.smallest, largest / WORST_CONDITION)
+        if not method.noisy:
+            return method.tuned(largest, smallest, quadratic=self.quadratic)
+        wanted = self.target(method) if target is None else target
+        return method.tuned(largest, smallest, quadratic=self.quadratic, noise=noise(point, found, wanted, seed))
 
     def as_asked(self, solution: Solution) -> Solution:
         """The solution in the user's variables, in the form in which the start was given."""

@@ -1,0 +1,111 @@
+"""Epochs compiled for sums of losses of scalar margins, over dense or sparse rows.
+
+They give the iterates of the literal epochs up to rounding; a batch of one dense row of 30 numbers takes a fraction of
+a microsecond where the literal way takes tens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from thalweg.core.cache import source_module
+from thalweg.methods.epoch_rules import entry_update
+from thalweg.methods.epoch_source import Shape, epoch_text, lazy_text, slope_text
+from thalweg.methods.epochs import Epoch, Walk
+from thalweg.methods.gradient_transform import ClipNorm
+from thalweg.methods.rules_momentum import PlainStep
+from thalweg.problems.losses import Loss
+from thalweg.problems.margin_form import MarginForm
+
+
+def compiled(problem: Any, epoch: Epoch) -> Callable[[Walk], Walk] | None:
+    """The epoch as one compiled call; None where the problem, the rule or a transform does not allow it."""
+    form: MarginForm | None = getattr(problem, "margin_form", None)
+    if form is None or form.arrays is None:
+        return None
+    slope = _slope(form.loss)
+    if slope is None or any(not isinstance(transform, ClipNorm) for transform in epoch.transforms):
+        return None
+    if len(epoch.transforms) > 1:
+        return None
+    sparse = len(form.arrays) == 3
+    if sparse and isinstance(epoch.rule, PlainStep) and form.scale is None and not epoch.transforms and (
+        epoch.weights is None
+    ):  # fmt: skip
+        return lambda walk: _lazy(slope, form, epoch, walk)
+    if entry_update(epoch.rule) is None:
+        return None
+    return lambda walk: _entrywise(slope, form, epoch, walk)
+
+
+def _entrywise(slope: str, form: MarginForm, epoch: Epoch, walk: Walk) -> Walk:
+    update = entry_update(epoch.rule)
+    assert update is not None and form.arrays is not None and isinstance(walk.x, np.ndarray)
+    anchor, changed = epoch.anchor, form.scale is not None
+    shape = Shape(
+        len(form.arrays) == 3, changed, form.weights is not None, anchor is not None, epoch.weights is not None,
+        bool(epoch.transforms),
+    )  # fmt: skip
+    run = _function(epoch_text(slope, update, shape))
+    x, mean, slots = form.widen(walk.x), form.widen(np.asarray(walk.mean)), dict(walk.slots)
+    wide = {name: form.widen(slots[name]) for name in update.slots}
+    numbers = np.array([slots[name] for name in update.numbers], dtype=np.float64)
+    given: list[Any] = [
+        *form.arrays, form.y, epoch.order, epoch.batch_size, epoch.step_sizes, epoch.first,
+        1.0 if changed else form.offset, np.append(form.ridge, 0.0), x, np.array(update.settings), numbers,
+    ]  # fmt: skip
+    if form.scale is not None and form.shift is not None:
+        given += [np.append(form.shift, 0.0), np.append(form.scale, form.offset)]
+    if form.weights is not None:
+        given.append(form.weights)
+    if anchor is not None:
+        given += _anchored(form, anchor)
+    if epoch.weights is not None:
+        given += [epoch.weights, mean]
+    given += [transform.limit for transform in epoch.transforms if isinstance(transform, ClipNorm)]
+    run(*given, *wide.values())
+    slots.update({name: form.narrow(array) for name, array in wide.items()})
+    slots.update(zip(update.numbers, numbers.tolist(), strict=True))
+    return Walk(form.narrow(x), slots, form.narrow(mean))
+
+
+def _lazy(slope: str, form: MarginForm, epoch: Epoch, walk: Walk) -> Walk:
+    assert form.arrays is not None and isinstance(walk.x, np.ndarray) and isinstance(epoch.rule, PlainStep)
+    run = _function(lazy_text(slope, epoch.anchor is not None, form.weights is not None))
+    x = form.widen(walk.x)
+    given: list[Any] = [
+        *form.arrays, form.y, epoch.order, epoch.batch_size, epoch.step_sizes, form.offset, float(form.ridge[0]),
+        epoch.rule.weight_decay, x,
+    ]  # fmt: skip
+    if form.weights is not None:
+        given.append(form.weights)
+    if epoch.anchor is not None:
+        slopes, centre = _anchored(form, epoch.anchor)
+        given += [slopes, centre, form.rows.matvec(centre[:-1])]
+    run(*given)
+    return Walk(form.narrow(x), walk.slots, walk.mean)
+
+
+def _anchored(form: MarginForm, point: Any) -> list[np.ndarray]:
+    """The slopes of the rows at the anchor, and the gradient there without its penalty."""
+    return [point.slope, form.widen(point.gradient) - np.append(form.ridge, 0.0) * form.widen(point.x)]
+
+
+_slopes: dict[str, str | None] = {}
+
+
+def _slope(loss: Loss) -> str | None:
+    key = loss.kernel.key
+    if key not in _slopes:
+        _slopes[key] = slope_text(loss)
+    return _slopes[key]
+
+
+def _function(source: str) -> Callable[..., None]:
+    key = "epoch_" + hashlib.blake2b(source.encode(), digest_size=16).hexdigest()
+    function: Callable[..., None] = source_module(key, lambda: source).epoch
+    return function
