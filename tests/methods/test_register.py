@@ -1,6 +1,7 @@
 """The register: every method on every kind of problem, its manners, its saved runs. A new method costs no line here."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -58,9 +59,16 @@ def least(problem):
     return problem.minimum
 
 
-def run(method, problem, **options):
+def ready(name):
+    """The method; those whose usual step suits networks, not problems of size one, get a longer one."""
+    method = REGISTER[name]
+    usual = getattr(method, "usual_step", None)
+    return method if usual is None or name in ("sgd", "svrg", "nag-gs") else replace(method, step_size=50 * usual)
+
+
+def run(name, problem, **options):
     try:
-        return tw.solve(problem, method, **{"max_steps": 300, "tol": 1e-6, **options})
+        return tw.solve(problem, ready(name), **{"max_steps": 1000, "tol": 1e-6, **options})
     except OracleError as error:
         pytest.skip(f"by its own declaration: {error}")
 
@@ -69,15 +77,18 @@ def run(method, problem, **options):
 @pytest.mark.parametrize("name", REGISTER)
 def test_every_method_descends_on_every_problem(name, kind):
     problem = PROBLEMS[kind]()
-    solution = run(name, problem)
     start = problem.at(problem.start()).value
-    gap, first = solution.value - least(problem), start - least(problem)
+    first = start - least(problem)
+    # A constant step is held to its target: a stochastic method is asked for a tenth of the way alone.
+    target = 0.1 * first if REGISTER[name].noisy else 1e-6
+    solution = run(name, problem, tol=target)
+    gap = solution.value - least(problem)
     assert solution.status in (
         Status.CONVERGED, Status.PRECISION_FLOOR, Status.BUDGET_SPENT, Status.NOISE_FLOOR, Status.NO_PROGRESS
     ), solution  # fmt: skip
     assert -1e-9 * abs(start) <= gap <= 0.2 * first, solution
     if solution.status is Status.CONVERGED:
-        assert gap <= 2e-6
+        assert gap <= 2 * target
     assert solution.method == REGISTER[name].name
 
 
