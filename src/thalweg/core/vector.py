@@ -104,10 +104,11 @@ def as_vector(x: Any, name: str = "x0") -> Any1D:
         InputError: Empty, not numbers, not finite, or leaves of different libraries.
 
     """
-    x = _vector(x, name)
-    if not finite(x):
-        raise InputError(f"{name} holds a value that is not finite: {as_user_sees(x)!r:.80}", "give finite numbers")
-    return x
+    vector = _vector(x, name)
+    for key, leaf in _named(vector, name):
+        if not finite(Vector((leaf,))):
+            raise InputError(f"{key} holds a value that is not finite: {leaf!r:.80}", "give finite numbers")
+    return vector
 
 
 def laid_out_like(a: Any, x: Any1D, name: str) -> Any1D:
@@ -243,6 +244,15 @@ def _nested(a: Any) -> bool:
 
 def _shapes(x: Any1D) -> list[tuple[int, ...]]:
     return [tuple(leaf.shape) for leaf in (x.leaves if isinstance(x, Vector) else (x,))]
+
+
+def _named(x: Any1D, name: str) -> Iterator[tuple[str, Leaf]]:
+    """Each leaf with what a user calls it."""
+    if not isinstance(x, Vector) or x.form == "array":
+        yield name, x.leaves[0] if isinstance(x, Vector) else x
+        return
+    keys = x.form if isinstance(x.form, tuple) else range(len(x.leaves))
+    yield from ((f"{name}[{key!r}]", leaf) for key, leaf in zip(keys, x.leaves, strict=True))
 
 
 def _described(x: Any1D) -> str:

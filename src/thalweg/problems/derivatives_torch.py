@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from thalweg.core.errors import InputError
 from thalweg.core.vector import Any1D, Vector, as_user_sees, flat
@@ -27,14 +29,17 @@ class DerivedByTorch:
     def __init__(self, *parts: Callable[[Any], Any]) -> None:
         self.parts = parts
 
-    def _values(self, x: Any1D) -> Iterator[tuple[torch.Tensor, Vector]]:
-        """Each part's value with the leaves that its graph begins at."""
+    def _values(self, x: Any1D, twice: bool = False) -> Iterator[tuple[torch.Tensor, Vector]]:
+        """Each part's value with the leaves that its graph begins at; a graph that may be differentiated twice."""
         assert isinstance(x, Vector)  # tensors are leaves
         for part in self.parts:
             held = Vector(tuple(leaf.detach().requires_grad_(True) for leaf in x.leaves), x.form)
-            with torch.enable_grad():
-                yield _checked(part(as_user_sees(held))), held
+            # Of torch's programs for attention, the plain one alone has a second derivative.
+            with sdpa_kernel(SDPBackend.MATH) if twice else nullcontext():
+                value = _checked(part(as_user_sees(held)))
+            yield value, held
 
+    @torch.enable_grad()
     def value_and_gradient(self, x: Any1D) -> tuple[float, Any1D]:
         """f and its gradient, laid out like x."""
         values, total = [], None
@@ -46,11 +51,12 @@ class DerivedByTorch:
         assert total is not None  # there is a part
         return sum(values), total
 
+    @torch.enable_grad()
     def hvp(self, x: Any1D, v: Any1D) -> Any1D:
         """The Hessian at x times v."""
         assert isinstance(v, Vector)
         total = None
-        for value, held in self._values(x):
+        for value, held in self._values(x, twice=True):
             along = sum(
                 (g * d).sum() for g, d in zip(_slopes(value, held), v.leaves, strict=True) if g is not None
             )  # fmt: skip
@@ -60,10 +66,11 @@ class DerivedByTorch:
         assert total is not None
         return total
 
+    @torch.enable_grad()
     def hessian(self, x: Any1D) -> np.ndarray:
         """The Hessian over all entries of x in order, shape (size, size)."""
         matrix = np.zeros((int(x.size), int(x.size)))
-        for value, held in self._values(x):
+        for value, held in self._values(x, twice=True):
             row = 0
             for slope, leaf in zip(_slopes(value, held), held.leaves, strict=True):
                 for entry in () if slope is None else slope.reshape(-1):
