@@ -128,7 +128,7 @@ def epoch_text(slope: str, update: EntryUpdate, shape: Shape) -> str:
             "        size = 0.0",
             *_indent([*loop, "G[j] = g", "size += g * g"], 2, "for j in range(d + 1):"),
             "        size = np.sqrt(size)",
-            "        cut = limit / size if size > limit else 1.0",
+            "        cut = limit / size if limit < size < math.inf else 1.0",
         ]
         loop = ["xj = x[j]", "g = G[j] * cut"]
     averaged = ["mean[j] += means[b] * (xj - mean[j])"] * shape.averaged

@@ -45,7 +45,8 @@ class ClipNorm(GradientTransform):
     def __call__(self, x: Any1D, gradient: Any1D) -> Any1D:
         """The gradient, shortened where it is longer than the limit."""
         length = norm(gradient)
-        return gradient * (self.limit / length) if length > self.limit else gradient
+        # What has left the floating-point range stays as it is, for whoever looks.
+        return gradient * (self.limit / length) if self.limit < length < np.inf else gradient
 
 
 @dataclass(frozen=True)
