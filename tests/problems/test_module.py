@@ -110,8 +110,7 @@ def entries(named):
     return np.concatenate([a.detach().numpy().reshape(-1) for a in named.values()])
 
 
-@pytest.mark.parametrize("chunk_size", [7, 1000])
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize(("name", "chunk_size"), [*((name, 7) for name in NETS), ("mlp", 1000)])
 def test_value_gradient_products_and_hessian_are_those_of_torch(name, chunk_size):
     module = net(name)
     problem = ModuleProblem(module, squares, data(), chunk_size=chunk_size)
@@ -140,8 +139,7 @@ def dense(f, named):
         return torch.autograd.functional.hessian(of_entries, torch.cat([a.reshape(-1) for a in named.values()])).numpy()
 
 
-@pytest.mark.parametrize("chunk_size", [4, 1000])
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize(("name", "chunk_size"), [*((name, 4) for name in NETS), ("mlp", 1000)])
 def test_a_sample_is_the_gradient_over_its_examples(name, chunk_size):
     module, (X, y) = net(name), data()
     problem = ModuleProblem(module, squares, (X, y), chunk_size=chunk_size)
