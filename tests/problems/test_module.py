@@ -366,6 +366,8 @@ def test_load_refuses_other_parameters():
     for bad in ({}, {"weight": good["weight"]}, {**good, "bias": torch.zeros(2)}, list(good.values()), None):
         with pytest.raises(InputError, match="x "):
             problem.load(bad)
+    problem.load({name: tensor.numpy() for name, tensor in good.items()})
+    assert torch.equal(problem.module.weight, good["weight"])
     with pytest.raises(InputError, match="x holds"):
         problem.load(Vector(tuple(good.values()), ("a", "b")))
 

@@ -115,12 +115,12 @@ class ModuleProblem:
         if not isinstance(named, Mapping):
             raise InputError(f"x is a {type(named).__name__}", "pass the x of a solution: tensors by name")
         own = {name: parameter for name, parameter in self.module.named_parameters() if parameter.requires_grad}
-        shapes = [{name: tuple(tensor.shape) for name, tensor in group.items()} for group in (own, named)]
+        shapes = [{name: tuple(np.shape(tensor)) for name, tensor in group.items()} for group in (own, named)]
         if shapes[0] != shapes[1]:
             raise InputError(f"x holds {shapes[1]}; the module's trainable parameters are {shapes[0]}", "match that")
         with torch.no_grad():
             for name, parameter in own.items():
-                parameter.copy_(named[name])
+                parameter.copy_(torch.as_tensor(named[name]))
 
     def batch_gradient(self, x: Any1D, indices: np.ndarray) -> Any1D:
         """The gradient of the mean loss over the examples with these numbers, in chunks, laid out like x."""
@@ -148,6 +148,9 @@ class ModuleProblem:
             with torch.no_grad():
                 return float(self._called.with_parameters(named, self.examples.block(start, end)))
 
+        def differ(a: float, b: float, size: float) -> bool:
+            return abs(a - b) > math.sqrt(eps(self.x0)) * size
+
         try:
             first, again = loss(0, count), loss(0, count)
             changed = [name for name, buffer in self.module.named_buffers() if not torch.equal(buffer, kept[name])]
@@ -156,22 +159,22 @@ class ModuleProblem:
                     f"evaluating the module changes its buffer {changed[0]}, as batch norm does in train mode",
                     "call module.eval() first",
                 )
-            tolerance = math.sqrt(eps(self.x0)) * max(abs(first), abs(again))
-            if abs(first - again) > tolerance:
+            if differ(first, again, max(abs(first), abs(again))):
                 raise InputError(
-                    f"the loss of the same examples was {first:.6g}, then {again:.6g}: it is random, as dropout is in "
+                    f"loss_fn gave {first:.6g}, then {again:.6g} for the same examples: it is random, as dropout is in "
                     "train mode",
                     "call module.eval() first",
                 )
+            if count == 1:
+                return
             half = count // 2
-            if half:
-                parts = loss(0, half), loss(half, count)
-                mean = (half * parts[0] + (count - half) * parts[1]) / count
-                if abs(first - mean) > math.sqrt(eps(self.x0)) * max(abs(first), *map(abs, parts)):
-                    raise InputError(
-                        f"loss_fn gave {first:.6g} for {count} examples, {mean:.6g} over their halves: it is no mean",
-                        "return the mean, not the sum, of losses that do not depend on the other examples of the batch",
-                    )
+            parts = loss(0, half), loss(half, count)
+            mean = (half * parts[0] + (count - half) * parts[1]) / count
+            if differ(first, mean, max(abs(first), *map(abs, parts))):
+                raise InputError(
+                    f"loss_fn gave {first:.6g} for {count} examples, {mean:.6g} over their halves: it is no mean",
+                    "return the mean, not the sum, of losses that do not depend on the other examples of the batch",
+                )
         finally:
             with torch.no_grad():
                 for name, buffer in self.module.named_buffers():
