@@ -10,43 +10,14 @@ import numpy as np
 from thalweg.core.records import Status
 from thalweg.core.vector import Any1D, finite, flat, like, norm
 from thalweg.linalg import Factor, preconditioned_cg
+from thalweg.methods.advance import advance
 from thalweg.methods.method import Method, State
-from thalweg.methods.search import wolfe
+from thalweg.methods.search import StrongWolfe
 
 #: Where a Hessian costs less than a few products, an older factor is not worth trying.
 LEAST_PRODUCTS = 3
-
-
-@dataclass(frozen=True)
-class Advance:
-    """What a line search came to.
-
-    Attributes:
-        point: Where it ended.
-        step_size: Along the direction; 0 where none was found.
-        failure: Why there is no step, if so.
-        passes: What the line, its trials and the gradient at the end cost.
-
-    """
-
-    point: Any
-    step_size: float
-    failure: Status | None
-    passes: float
-
-
-def advance(state: State, first: float = 1.0, curvature: float = 0.5) -> Advance:
-    """Search along the state's direction for a step that satisfies the strong Wolfe conditions."""
-    slope = float(state.point.gradient @ state.direction)
-    if not slope < 0:
-        return Advance(state.point, 0.0, Status.LINE_SEARCH_FAILED if slope > 0 else Status.NO_PROGRESS, 0.0)
-    line = state.point.along(state.direction)
-    found = wolfe(line, state.point.value, slope, first=first, curvature=curvature)
-    if found.unbounded:
-        return Advance(line.at(found.step_size), found.step_size, Status.DIVERGED, line.passes)
-    if found.step_size == 0.0:
-        return Advance(state.point, 0.0, Status.LINE_SEARCH_FAILED, line.passes)
-    return Advance(line.at(found.step_size), found.step_size, None, line.passes)
+#: On kept margins a nearly exact minimum along the line costs O(n) a trial and saves steps while the Hessian changes.
+SEARCH = StrongWolfe(curvature=0.5, thorough=0.1)
 
 
 # --- Newton ---------------------------------------------------------------------------------------------------------
@@ -83,8 +54,7 @@ class Newton(Method):
 
     def step(self, state: State) -> State:
         """Search along the Newton direction, then propose the next one with the old or a new factor."""
-        # A nearly exact minimum along the line costs O(n) a trial and saves steps where the Hessian still changes.
-        found = advance(state, curvature=0.1)
+        found = advance(state, SEARCH)
         point, step_size = found.point, found.step_size
         if found.failure is not None:
             return State(point, state.direction, state.decrement, step_size, found.passes, state.refine, found.failure)
@@ -152,7 +122,7 @@ class NewtonCG(Method):
 
     def step(self, state: State) -> State:
         """Search along the direction, then propose the next one."""
-        found = advance(state)
+        found = advance(state, SEARCH)
         if found.failure is not None:
             return State(
                 found.point, state.direction, state.decrement, found.step_size, found.passes, None, found.failure,
