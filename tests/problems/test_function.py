@@ -187,6 +187,15 @@ def test_given_derivatives_follow_keys_not_their_order():
     assert tw.solve(problem, "l-bfgs").x == {"a": pytest.approx(1.0, abs=1e-4), "b": pytest.approx(2.0, abs=1e-4)}
 
 
+def test_a_start_follows_keys_not_their_order():
+    problem = tw.problem(lambda x: (x["a"] - 1.0) ** 2 + 4.0 * (x["b"] - 2.0) ** 2, {"a": 5.0, "b": 1.0})
+    assert problem.at(as_vector({"b": 2.0, "a": 1.0})).value == 0.0
+    solution = tw.solve(problem, "newton", x0={"b": 1.0, "a": 5.0})
+    assert solution.x == {"a": pytest.approx(1.0, abs=1e-4), "b": pytest.approx(2.0, abs=1e-4)}
+    with pytest.raises(InputError, match="x is a mapping"):
+        problem.at(as_vector({"b": 2.0, "c": 1.0}))
+
+
 def test_a_gradient_in_one_buffer_is_copied():
     buffer = np.empty(7)
 

@@ -111,6 +111,8 @@ class Function:
         """The point at x, laid out like the start."""
         if not isinstance(x, Vector) and not isinstance(self.x0, Vector):
             x = x.astype(self.x0.dtype, copy=False)  # a step size of NumPy's makes float64 of float32
+        elif not isinstance(x, Vector) or not isinstance(self.x0, Vector) or x.form != self.x0.form:
+            x = laid_out_like(x, self.x0, "x")  # keys in another order
         return FunctionPoint(self, x)
 
     def recession(self, direction: Any1D, noise: float = 1e-12, least: float = 0.0) -> bool:
