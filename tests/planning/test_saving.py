@@ -188,3 +188,16 @@ def test_what_cannot_be_resumed_is_said(tmp_path):
     saving.write(file, header, arrays)
     with pytest.raises(tw.InputError, match="format 99"):
         tw.solve(function(), tw.LBFGS(), resume=file)
+
+
+def test_iterates_are_recorded_in_the_users_variables():
+    problem, iterates = table(), []
+    solution = tw.solve(
+        problem, tw.LBFGS(), callback=lambda event: iterates.append(event.x) if isinstance(event, Stepped) else None
+    )
+    values = [problem.at(x).value for x in iterates]
+    np.testing.assert_allclose(values, solution.trace["value"], rtol=RESUMED)
+    np.testing.assert_array_equal(iterates[-1], solution.x)
+    seen = []
+    tw.solve(pair(), callback=lambda event: seen.append(event.x) if isinstance(event, Stepped) else None)
+    assert seen[0]["w"].shape == (3,) and float(seen[0]["b"]) == 2.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,8 +53,9 @@ def solve(
         scale: Whether a finite sum is solved in variables where its Hessian at zero has a unit diagonal, which leaves
             the objective as it is; yes when None, unless the method's step size was given.
         seed: Seed of what is measured at random.
-        callback: Called with every event of the run (``Started``, ``Stepped`` with step, value, certificate and x,
-            ``Finished``); the run ends with status ``stopped`` where it returns True or raises StopIteration.
+        callback: Called with every event of the run (``Started``, ``Stepped`` with step, value, certificate and x
+            in the user's variables, ``Finished``); the run ends with status ``stopped`` where it returns True or raises
+            StopIteration.
         save: A file that receives the state of the run every ``save_every`` seconds, when it ends and on Ctrl-C; it is
             written whole or not at all.
         save_every: Seconds between writes.
@@ -84,14 +86,14 @@ def solve(
         target=target, max_steps=int(max_steps), max_seconds=max_seconds, resumed=resumed,
     )  # fmt: skip
     with one_blas_thread():
-        return _listened(events, saver, callback, working.as_asked)
+        return _listened(events, saver, callback, working)
 
 
 def _listened(
     events: Generator[Event, None, Solution],
     saver: Saver | None,
     callback: Callback | None,
-    as_asked: Callable[[Solution], Solution],
+    working: Working,
 ) -> Solution:
     """Run to the end; a Ctrl-C in the callback or while saving ends the run as one in a step does."""
     event: Event | None = None
@@ -101,11 +103,13 @@ def _listened(
             event = next(events) if wish is None else events.throw(wish)
             wish = None
             if isinstance(event, Finished):
-                event = Finished(as_asked(event.solution))
+                event = Finished(working.as_asked(event.solution))
             if saver is not None:
                 saver.see(event)
-            if callback is not None and callback(event) is True and isinstance(event, Stepped):
-                wish = StopRun()
+            if callback is not None:
+                shown = replace(event, x=working.seen(event.x)) if isinstance(event, Stepped) else event
+                if callback(shown) is True and isinstance(event, Stepped):
+                    wish = StopRun()
         except StopIteration:
             wish = StopRun()
         except KeyboardInterrupt:

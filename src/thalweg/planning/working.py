@@ -101,13 +101,17 @@ class Working:
 
     def as_asked(self, solution: Solution) -> Solution:
         """The solution in the user's variables, in the form in which the start was given."""
-        x, direction = solution.x, solution.direction
-        if self.change is not None:
-            x = self.given.centred(self.change.forward(x))
-            if direction is not None:
-                direction = self.change.forward(direction)
-                direction = direction / math.sqrt(float(direction @ direction))
-        return replace(solution, x=as_user_sees(x), direction=None if direction is None else as_user_sees(direction))
+        direction = solution.direction
+        if direction is not None and self.change is not None:
+            direction = self.change.forward(direction)
+            direction = direction / math.sqrt(float(direction @ direction))
+        return replace(
+            solution, x=self.seen(solution.x), direction=None if direction is None else as_user_sees(direction)
+        )
+
+    def seen(self, x: Any) -> Any:
+        """A point in the user's variables, in the form in which the start was given."""
+        return as_user_sees(x if self.change is None else self.given.centred(self.change.forward(x)))
 
 
 def checked_problem(problem: Any) -> Any:
