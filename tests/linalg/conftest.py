@@ -25,6 +25,30 @@ def from_spectrum(eigenvalues, seed=0):
     return (matrix + matrix.T) / 2
 
 
+def symmetric_noise(size, seed=1):
+    """A matrix of independent entries, with eigenvalues in a half circle on [-1, 1]."""
+    draws = np.random.default_rng(seed).normal(size=(size, size))
+    return (draws + draws.T) / np.sqrt(8 * size)
+
+
+_ORDER = np.arange(1.0, 61.0)
+TRACES = {
+    "fast": from_spectrum(0.6**_ORDER),
+    "flat": from_spectrum(np.linspace(1.0, 3.0, 60)),
+    "slow power": from_spectrum(_ORDER**-0.5),
+    "power": from_spectrum(_ORDER**-2),
+    "rank one and noise": from_spectrum(np.r_[1.0, np.zeros(59)]) + 1e-3 * symmetric_noise(60),
+    "diagonal": np.diag(0.8**_ORDER),
+    "indefinite": from_spectrum(np.linspace(-1.0, 2.0, 60)),
+    "alternating": from_spectrum((-1.0) ** _ORDER / _ORDER),
+    "noise": symmetric_noise(60),
+    "rank six": from_spectrum(np.r_[np.ones(6), np.zeros(54)]),
+    "gap": from_spectrum(np.r_[np.linspace(1.0, 2.0, 9), 1e-6 * np.ones(51)]),
+    "two entries": np.diag([1.0], -59) + np.diag([1.0], 59),
+}
+"""Symmetric matrices of 60 rows for traces: all kinds of decay, and those that mislead an error estimate."""
+
+
 MATRICES = {name: from_spectrum(eigenvalues) for name, eigenvalues in SPECTRA.items()}
 
 
@@ -33,6 +57,24 @@ def spectral(request):
     """A matrix of every kind, and its eigenvalues."""
     matrix = MATRICES[request.param]
     return matrix, np.linalg.eigvalsh(matrix)
+
+
+@pytest.fixture(params=TRACES)
+def traced(request):
+    """A matrix of 60 rows of every kind that a trace is taken of."""
+    return TRACES[request.param]
+
+
+@pytest.fixture(params=[name for name, matrix in TRACES.items() if np.linalg.eigvalsh(matrix)[0] > -1e-12])
+def semidefinite(request):
+    """Those without negative eigenvalues."""
+    return TRACES[request.param]
+
+
+@pytest.fixture
+def trace_matrix_of():
+    """One of them by name."""
+    return TRACES.__getitem__
 
 
 @pytest.fixture

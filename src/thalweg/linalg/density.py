@@ -7,6 +7,7 @@ random signs: their law does not depend on the eigenvectors, which the intervals
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -108,28 +109,13 @@ class Density:
         return np.array([probe.weights @ values_at(function, probe.ritz) for probe in self.runs])
 
     def sampling_error(self, function: Function) -> float:
-        """The part of the standard error of `mean_of` that more probes would lower.
+        """The part of the standard error of `mean_of` that more probes would lower."""
+        return scatter_of_rules(self.size, [probe.quadrature for probe in self.runs], function, self.rounding)
 
-        A direction uniform on the sphere gives v' f(A) v the variance 2 / (size + 2) times that of f over the
-        eigenvalues, and the density estimates the latter: better than the scatter of a few samples could, and even
-        from one. Its kurtosis tells in how many directions the deviation lies.
-        """
-        mean = float(self._samples(function).mean())
-        deviations = [values_at(function, probe.ritz) - mean for probe in self.runs]
-        count = len(self.runs)
-        rounding = max(probe.rounding / (np.abs(probe.ritz).max() or 1.0) for probe in self.runs) * abs(mean)
-        largest = max(float(np.abs(deviation).max()) for deviation in deviations)
-        if self.size == 1 or largest <= rounding:
-            return rounding
-        second = fourth = 0.0
-        for probe, deviation in zip(self.runs, deviations, strict=True):
-            squares = (deviation / largest) ** 2
-            second += float(probe.weights @ squares) / count
-            fourth += float(probe.weights @ squares**2) / count
-        of_one = 2 / (self.size + 2)
-        directions = min(max(self.size * second**2 / fourth, 0.5), self.size) if fourth > 0 else 1.0
-        variance = second * of_one / (count - of_one)  # the mean is estimated too, hence - of_one
-        return math.hypot(largest * math.sqrt(variance) * chance_of_missing(directions * count), rounding)
+    @property
+    def rounding(self) -> float:
+        """Of the nodes, relative to the largest."""
+        return max(probe.rounding / (np.abs(probe.ritz).max() or 1.0) for probe in self.runs)
 
     def moment(self, power: int) -> Estimate:
         """The mean of the power of the eigenvalues, trace(A^power) / size."""
@@ -154,6 +140,37 @@ class Density:
     def _confidence(self) -> float:
         """What each probe must promise: its bound fails only if all of them are unlucky, and the worst is taken."""
         return 1 - (1 - CONFIDENCE) ** (1 / len(self.runs))
+
+
+def scatter_of_rules(size: int, rules: Sequence[Quadrature], function: Function, rounding: float) -> float:
+    """The standard error, from the choice of the probes, of a mean over the eigenvalues by one rule for each probe.
+
+    A direction uniform on the sphere gives v' f(A) v the variance 2 / (size + 2) times that of f over the eigenvalues,
+    and the rules estimate the latter: better than the scatter of a few samples could, and even from one. Its kurtosis
+    tells in how many directions the deviation lies.
+
+    Args:
+        size: Rows of A.
+        rules: Of independent probes.
+        function: f.
+        rounding: Of the nodes, relative to the largest.
+
+    """
+    mean = sum(rule.mean_of(function) for rule in rules) / len(rules)
+    deviations = [values_at(function, rule.nodes) - mean for rule in rules]
+    rounding *= abs(mean)
+    largest = max(float(np.abs(deviation).max()) for deviation in deviations)
+    if size == 1 or largest <= rounding:
+        return rounding
+    second = fourth = 0.0
+    for rule, deviation in zip(rules, deviations, strict=True):
+        squares = (deviation / largest) ** 2
+        second += float(rule.weights @ squares) / len(rules)
+        fourth += float(rule.weights @ squares**2) / len(rules)
+    of_one = 2 / (size + 2)
+    directions = min(max(size * second**2 / fourth, 0.5), size) if fourth > 0 else 1.0
+    variance = second * of_one / (len(rules) - of_one)  # the mean is estimated too, hence - of_one
+    return math.hypot(largest * math.sqrt(variance) * chance_of_missing(directions * len(rules)), rounding)
 
 
 def spectral_density(apply: Matrix, size: int, generator: Seed, *, probes: int, steps: int) -> Density:

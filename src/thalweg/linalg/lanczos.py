@@ -17,14 +17,11 @@ from thalweg.core.errors import InputError
 from thalweg.core.random import Seed
 from thalweg.core.random import generator as as_generator
 from thalweg.linalg.krylov import Extreme
-from thalweg.linalg.product import Matrix, Product, checked_count, checked_vector
+from thalweg.linalg.product import ASYMMETRY, Matrix, Product, checked_count, checked_vector, not_symmetric
 from thalweg.linalg.quadrature import Function, Quadrature, tridiagonal, values_at
 
 #: Probability that `smallest` and `largest` each hold the end of the spectrum in their interval.
 CONFIDENCE = 0.99
-#: A product that differs this much, relative to the matrix, when its sides are swapped, is not that of a symmetric
-#: matrix: bfloat16 arithmetic makes 0.01. Below, the measured difference widens the bounds.
-ASYMMETRY = 0.1
 #: What is left over ends the run below this many times the noise of a product; the bounds count it nevertheless.
 BREAKDOWN = 32
 
@@ -276,10 +273,7 @@ def run(
             others = coefficients[:-1]
             defect += float(others @ others)
             if defect > (ASYMMETRY * scale) ** 2:
-                raise InputError(
-                    f"apply is not symmetric: u'Av - v'Au is {math.sqrt(defect):.3g} for A of size {scale:.3g}",
-                    "pass a symmetric matrix, for instance (A + A')/2, or A'A for singular values",
-                )
+                raise not_symmetric(math.sqrt(defect), scale)
         noise = product.eps * (8 + 2 * math.sqrt(size)) * scale
         rounding = noise + 2 * math.sqrt(defect)
         exact = k == size or beta <= BREAKDOWN * noise

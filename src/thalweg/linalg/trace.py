@@ -66,31 +66,57 @@ def hutchinson(apply: Matrix, size: int, generator: Seed, *, probes: int) -> Est
         8.0
 
     """
-    product, signs = Product(apply, size), random_signs(size, generator, probes)
-    if len(signs) >= product.size:
-        return _trace_itself(product)
-    parts = np.stack([v * product(v) for v in signs])  # (probes, size)
+    product = Product(apply, size)
+    if checked_probes(probes) >= product.size:
+        return trace_itself(product)
+    signs = random_signs(product.size, generator, probes)
+    value, error = mean_of_forms(signs, product.block(signs.T).T, product.eps)
+    return Estimate(value, error, product.count)
+
+
+def mean_of_forms(signs: np.ndarray, images: np.ndarray, eps: float) -> tuple[float, float]:
+    """The mean of v' A v as an estimate of the trace of A, and its standard error.
+
+    Args:
+        signs: Vectors of random signs, shape (probes, size), with fewer probes than rows.
+        images: A times each, shape (probes, size).
+        eps: Of the arithmetic behind the products.
+
+    """
+    parts = signs * images
+    count, size = parts.shape
     value = float(parts.sum(axis=1).mean())
-    rounding = product.eps * math.sqrt(product.size) * float(np.abs(parts).sum(axis=1).mean())
-    count = len(signs)
+    rounding = eps * math.sqrt(size) * float(np.abs(parts).sum(axis=1).mean())
     if count >= FEW_SIGNS:
         parts = (parts - parts.mean(axis=0)) * math.sqrt(count / (count - 1))
     largest = float(np.abs(parts).max())
     if largest == 0.0:
-        return Estimate(value, rounding, product.count)
+        return value, rounding
     rows = signs * parts / largest  # (A - diag A) v, up to the error of the diagonal; the scale is put back below
+    square, rank = square_and_rank(rows)
+    error = largest * math.sqrt(2 * square / count) * chance_of_missing(min(rank, size) * count)
+    return value, math.hypot(error, rounding)
+
+
+def square_and_rank(rows: np.ndarray) -> tuple[float, float]:
+    """||A||_F^2, and in how many directions it lies, (sum l^2)^2 / sum l^4 over the eigenvalues l of A.
+
+    Args:
+        rows: A times vectors of independent entries of variance 1, shape (probes, size).
+
+    """
+    count = len(rows)
     gram = rows @ rows.T
-    square = float(np.trace(gram)) / count  # estimates ||A||_F^2
+    square = float(np.trace(gram)) / count
     # In r equal directions this ratio is r count / (r + count - 1): one, whatever the probes, for a single direction.
-    ratio = (square * count) ** 2 / float((gram**2).sum())
-    rank = max(1.0, ratio * (count - 1) / (count - ratio)) if ratio < count else 1.0
-    error = largest * math.sqrt(2 * square / count) * chance_of_missing(min(rank, product.size) * count)
-    return Estimate(value, math.hypot(error, rounding), product.count)
+    fourth = float((gram**2).sum())
+    ratio = (square * count) ** 2 / fourth if fourth > 0 else 1.0
+    return square, max(1.0, ratio * (count - 1) / (count - ratio)) if ratio < count else 1.0
 
 
-def _trace_itself(product: Product) -> Estimate:
+def trace_itself(product: Product) -> Estimate:
     """The sum of e_i' A e_i over the unit vectors."""
-    diagonal = np.array([product(e)[i] for i, e in enumerate(np.eye(product.size))])
+    diagonal = np.concatenate([np.diagonal(entries[place]) for place, entries in product.columns()])
     rounding = product.eps * math.sqrt(product.size) * float(np.abs(diagonal).sum())
     return Estimate(float(diagonal.sum()), rounding, product.count)
 
@@ -114,7 +140,7 @@ def hutchinson_diagonal(apply: Matrix, size: int, generator: Seed, *, probes: in
 
     """
     product, signs = Product(apply, size), random_signs(size, generator, probes)
-    samples = np.stack([v * product(v) for v in signs])
+    samples = signs * product.block(signs.T).T
     count, diagonal = len(samples), samples.mean(axis=0)
     rounding = product.eps * math.sqrt(product.size) * np.abs(samples).mean(axis=0)
     if product.size == 1:
@@ -127,8 +153,13 @@ def hutchinson_diagonal(apply: Matrix, size: int, generator: Seed, *, probes: in
 
 def random_signs(size: int, generator: Seed, probes: int) -> np.ndarray:
     """Vectors of independent signs, shape (probes, size)."""
-    probes = checked_count("probes", probes, "pass the number of products to spend, e.g. probes=30")
-    return as_generator(generator, name="generator").integers(0, 2, size=(probes, size)) * 2.0 - 1.0
+    shape = (checked_probes(probes), size)
+    return as_generator(generator, name="generator").integers(0, 2, size=shape) * 2.0 - 1.0
+
+
+def checked_probes(probes: int) -> int:
+    """The number of probes if it is one."""
+    return checked_count("probes", probes, "pass the number of products to spend, e.g. probes=30")
 
 
 def chance_of_missing(freedom: float) -> float:

@@ -1,0 +1,252 @@
+"""The trace of a function of a matrix, tr f(A): stochastic Lanczos quadrature with all of its error counted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeAlias
+
+import numpy as np
+
+from thalweg.core.errors import InputError
+from thalweg.core.random import Seed
+from thalweg.core.random import generator as as_generator
+from thalweg.linalg.density import Density, scatter_of_rules
+from thalweg.linalg.lanczos import Lanczos, run
+from thalweg.linalg.product import ASYMMETRY, Matrix, Product, checked_count, not_symmetric
+from thalweg.linalg.quadrature import Function, Quadrature, tridiagonal, values_at
+from thalweg.linalg.trace import Estimate, checked_probes
+
+#: Rows up to which the whole matrix is formed where that takes no more products than were allowed: 32 MB.
+LARGEST_DENSE = 2_000
+#: Least multiple of the last change of the rules by which they may be off. Changes that shrink by less than a factor
+#: 4 per doubling of the steps announce more than that themselves.
+LEAST_MULTIPLE = 3.0
+Refusal: TypeAlias = Callable[[float, float], InputError]
+"""The error for a function of this value at this eigenvalue."""
+
+
+def trace_of_function(
+    apply: Matrix,
+    size: int,
+    generator: Seed,
+    function: Function,
+    *,
+    probes: int,
+    steps: int,
+    smallest: float | None = None,
+    enclosed: bool = False,
+) -> Estimate:
+    """The trace of f(A), the sum of f over the eigenvalues of a symmetric matrix.
+
+    The mean of v' f(A) v over random v, each by the Gauss rule that Lanczos finds in `steps` products. Where `probes *
+    steps` products, or `probes` alone, are enough to form the matrix, its eigenvalues give the trace itself. Source:
+    Ubaru, Chen & Saad, SIAM J. Matrix Anal. Appl. 38 (2017) 1075-1099; Golub & Meurant, Matrices, Moments and
+    Quadrature (2010), chapter 6, for the enclosure.
+
+    Args:
+        apply: A, as a function from (size,) to (size,), an operator, or the matrix itself.
+        size: Rows of A.
+        generator: A NumPy generator or a seed, for the probes.
+        function: f, from an array of eigenvalues to an array of the same shape, e.g. `numpy.exp`.
+        probes: Random vectors; the standard error falls as 1 / sqrt(probes), as far as it is theirs.
+        steps: Most products for each. As the rules' error falls with them, roughly as exp(-4 steps / sqrt(condition))
+            for functions that are singular at zero.
+        smallest: A number that no eigenvalue is below, if one is known: 0 for a positive semidefinite matrix. f is
+            asked for no values below, where rounding would else lead.
+        enclosed: Whether A is positive, and the even derivatives of f have one sign and the odd ones the other where
+            t > 0, as for log(t), sqrt(t), 1/t and t/(t + c). The rules with a node at the lower end of the spectrum
+            then lie on the other side of the truth. The end is `smallest`, or what Lanczos bounds it by at 99%, or,
+            while that is not positive, the level of rounding: pass `smallest`, or about 2 sqrt(condition) steps.
+
+    Returns:
+        The trace. 3 standard errors hold the scatter of the probes and what the rules may miss: the distance to the
+        other side, if enclosed; else, judged from what they changed as their steps doubled and doubled again. The
+        latter is infinite where these changes do not shrink, and with fewer than 4 steps, and what varies only
+        between the nodes is not seen.
+
+    Raises:
+        InputError: If an argument cannot be used, a product is not finite, of another shape, or not symmetric, f is
+            not finite where the spectrum is, or an eigenvalue lies below `smallest`.
+
+    Example:
+        >>> round(trace_of_function(np.diag([1.0, 2.0, 4.0]), 3, 0, lambda t: 1 / t, probes=3, steps=3).value, 6)
+        1.75
+
+    """
+    product = Product(apply, size)
+    checked_probes(probes)
+    checked_count("steps", steps, "pass the number of products for each probe, e.g. steps=30")
+    if smallest is not None and not math.isfinite(smallest):
+        raise InputError(f"smallest={smallest!r}: expected a finite number", "pass a lower bound of the eigenvalues")
+    return sum_over_spectrum(product, generator, function, probes, steps, smallest, enclosed, _not_finite)
+
+
+def _not_finite(value: float, node: float) -> InputError:
+    return InputError(
+        f"function is {value} within rounding of {node:.6g}, an estimate of an eigenvalue",
+        "pass a function that is finite on the whole spectrum; smallest=0 keeps rounding from leading below 0",
+    )
+
+
+def sum_over_spectrum(
+    product: Product,
+    generator: Seed,
+    function: Function,
+    probes: int,
+    steps: int,
+    smallest: float | None,
+    enclosed: bool,
+    refusal: Refusal,
+) -> Estimate:
+    """The trace itself, on checked arguments: those of `trace_of_function`, and the error where f is not finite."""
+    size = product.size
+    if probes >= size or (probes * steps >= size and size <= LARGEST_DENSE):
+        eigenvalues, rounding = _spectrum_itself(product)
+        values = _Values(function, smallest, rounding, refusal)
+        return Estimate(float(values(eigenvalues).sum()), float(values.spread(eigenvalues).sum()), product.count)
+    starts = as_generator(generator, name="generator").standard_normal((probes, size))
+    density = Density(size, tuple(run(product, start, steps, drawn=True) for start in starts))
+    values = _Values(function, smallest, max(probe.rounding for probe in density.runs), refusal)
+    rules = np.array([probe.weights @ values(probe.ritz) for probe in density.runs])
+    rounding = float(np.mean([probe.weights @ values.spread(probe.ritz) for probe in density.runs]))
+    value = float(rules.mean())
+    scatter = density.sampling_error(values)
+    if enclosed:
+        known, others = _other_side(density, values)
+        other = sum(rule.mean_of(values.exactly) for rule in others) / probes
+        middle = 0.5 * (value + other)
+        # Where nothing is known of the lower end, the bound is far off and the rules themselves are the better guess.
+        value, truncation = (middle, abs(value - middle)) if known else (value, abs(value - other))
+        if known:  # an eigenvalue at the end, of which one side has not heard yet, makes the probes differ
+            scatter = max(scatter, scatter_of_rules(size, others, values.exactly, density.rounding))
+    else:
+        truncation = _unconverged(density, values, rules, rounding)
+    # What the rules miss is no matter of chance: it is added to the reach of the interval, not to its square.
+    error = scatter + truncation / 3 + rounding
+    return Estimate(size * value, size * error, product.count)
+
+
+def _spectrum_itself(product: Product) -> tuple[np.ndarray, float]:
+    """All eigenvalues, and what rounding may have done to each."""
+    matrix = np.empty((product.size, product.size))
+    for place, entries in product.columns():
+        matrix[:, place] = entries
+    scale, difference = float(np.linalg.norm(matrix)), float(np.linalg.norm(matrix - matrix.T))
+    if difference > ASYMMETRY * scale:
+        raise not_symmetric(difference, scale)
+    eigenvalues = np.linalg.eigvalsh((matrix + matrix.T) / 2)
+    largest = float(np.abs(eigenvalues).max())
+    return eigenvalues, product.eps * (8 + 2 * math.sqrt(product.size)) * largest + 0.5 * difference
+
+
+class _Values:
+    """f on eigenvalues that are known up to rounding.
+
+    Args:
+        function: f.
+        smallest: The number that no eigenvalue is below, or None.
+        rounding: Of the eigenvalues.
+        refusal: The error where f is not finite.
+
+    """
+
+    def __init__(self, function: Function, smallest: float | None, rounding: float, refusal: Refusal) -> None:
+        self.function = function
+        self.smallest = smallest
+        self.rounding = rounding
+        self.refusal = refusal
+
+    def __call__(self, nodes: np.ndarray) -> np.ndarray:
+        """f at every node, of the same shape."""
+        return self._around(nodes)[0]
+
+    def spread(self, nodes: np.ndarray) -> np.ndarray:
+        """How much f changes within the rounding of every node."""
+        here, below, above = self._around(nodes)
+        return np.maximum(np.abs(below - here), np.abs(above - here))
+
+    def exactly(self, nodes: np.ndarray) -> np.ndarray:
+        """f at every node, taken as it stands."""
+        return self._finite(nodes[None], nodes)[0]
+
+    def finite_at(self, node: float) -> bool:
+        """Whether f has a value at the node."""
+        return bool(np.isfinite(self._raw(np.array([node]))).all())
+
+    def _around(self, nodes: np.ndarray) -> np.ndarray:
+        """f at every node, below and above it by the rounding, shape (3, k)."""
+        if self.smallest is not None and nodes.min() < self.smallest - self.rounding:
+            raise InputError(
+                f"smallest={self.smallest:g}, but the matrix has an eigenvalue at or below {nodes.min():.6g}",
+                "pass a number that no eigenvalue is below, or leave it out",
+            )
+        around = nodes + np.array([[0.0], [-self.rounding], [self.rounding]])
+        return self._finite(around if self.smallest is None else np.maximum(around, self.smallest), nodes)
+
+    def _finite(self, around: np.ndarray, nodes: np.ndarray) -> np.ndarray:
+        values = self._raw(around.ravel()).reshape(around.shape)
+        if not np.isfinite(values).all():
+            place = tuple(np.argwhere(~np.isfinite(values))[0])
+            raise self.refusal(float(values[place]), float(nodes[place[1]]))
+        return values
+
+    def _raw(self, nodes: np.ndarray) -> np.ndarray:
+        with np.errstate(all="ignore"):  # what is not finite is refused in words
+            return values_at(self.function, nodes)
+
+
+def _other_side(density: Density, values: _Values) -> tuple[bool, list[Quadrature]]:
+    """The rules with a node at the lower end of the spectrum, and whether that end is known.
+
+    It is where it was passed, or where Lanczos bounds it above zero at 99%. Else it is taken at the level of rounding:
+    a function that is singular at zero has no digits below that.
+    """
+    end = values.smallest
+    if end is None or not values.finite_at(end):
+        end = density.smallest.interval[0]
+    known = end > values.rounding or end == values.smallest
+    end = end if known else values.rounding
+    rules = [probe.radau(end) or probe.quadrature for probe in density.runs]
+    # The node at the end is there up to rounding, which may lead to the wrong side of zero.
+    return known, [replace(rule, nodes=np.maximum(rule.nodes, end)) for rule in rules]
+
+
+def _unconverged(density: Density, values: _Values, rules: np.ndarray, rounding: float) -> float:
+    """What the rules may miss, from what they changed as their steps grew.
+
+    With E(k) the error of k steps, E(k) / E(k/2) is constant where rules converge slowest, as a power of k, and falls
+    with k where they converge exponentially. The last change d = E(k/2) - E(k) and its ratio r to that before bound
+    the error by d r / (1 - r) in both cases. Where the last change is not the smaller one, the rules may have found a
+    part of the spectrum only lately: then the last quarter of the steps must have changed little.
+    """
+    shares = {share: _earlier(density, values, share) for share in (0.25, 0.5, 0.75)}
+
+    def change(later: np.ndarray, earlier: np.ndarray) -> float:
+        return float(np.abs(later - earlier).mean())
+
+    before, last = change(shares[0.5], shares[0.25]), change(rules, shares[0.5])
+    if math.isnan(before):
+        return math.inf
+    if last <= rounding:
+        return rounding
+    if last < before:
+        ratio = last / before
+        return last * max(LEAST_MULTIPLE, ratio / (1 - ratio))
+    middle, end = change(shares[0.75], shares[0.5]), change(rules, shares[0.75])
+    return LEAST_MULTIPLE * last if end <= middle / 4 else math.inf
+
+
+def _earlier(density: Density, values: _Values, share: float) -> np.ndarray:
+    """What every rule said after this share of its steps, shape (probes,); nan before the first step."""
+    return np.array([_leading(probe, values, int(share * len(probe.alphas))) for probe in density.runs])
+
+
+def _leading(probe: Lanczos, values: _Values, steps: int) -> float:
+    if probe.exact:
+        return float(probe.weights @ values(probe.ritz))
+    if steps == 0:
+        return math.nan
+    nodes, coordinates = np.linalg.eigh(tridiagonal(probe.alphas[:steps], probe.betas[:steps]))
+    return float(coordinates[0] ** 2 @ values(nodes))
