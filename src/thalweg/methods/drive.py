@@ -145,7 +145,7 @@ class _Run:
                 state.point.x,
                 functools.partial(self.keep, state),
             )
-            reached = certificate.gap <= self.target
+            reached = certificate.gap <= self.target or self.method.noisy and self._reached()
             ended = self._ended(state, certificate, reached)
             if ended is not None:
                 self.status = ended
@@ -163,9 +163,13 @@ class _Run:
             state = self.method.step(state)
             self.steps += 1
 
+    def _reached(self) -> bool:
+        """Whether the best point so far meets the target."""
+        return self.best is not None and self.best[1].gap <= self.target
+
     def _certify_in_full(self, state: State) -> None:
         """At the end of a run that missed its target, spend what it takes on the best bound."""
-        if self.best is None or self.best[1].gap <= self.target:
+        if self.best is None or self._reached():
             return
         if self.best[0] is state.point:
             self.best = state.point, self._certify(state, np.inf)
@@ -211,9 +215,20 @@ class _Run:
             passes=self.passes,
             seconds=time.perf_counter() - self.started,
         )
-        closer = self.best is None or certificate.gap <= self.best[1].gap < np.inf
-        if self.best is None or closer or state.point.value < self.best[0].value:
-            self.best = state.point, certificate
+        self.best = self._better(state.point, certificate)
+
+    def _better(self, point: Any, certificate: Certificate) -> tuple[Any, Certificate]:
+        """The better of this point and the best so far."""
+        if self.best is None or point.value < self.best[0].value:
+            return point, certificate
+        best, known = self.best
+        if not self.method.noisy:
+            return (point, certificate) if certificate.gap <= known.gap < np.inf else self.best
+        # Values come and go: the lowest stays, and what a later point tells of f* holds for it.
+        gap = certificate.gap - (point.value - best.value) + 4 * EPS * abs(point.value)
+        if certificate.kind is CertificateKind.PROOF and 0 <= gap < known.gap:
+            return best, replace(certificate, gap=gap, how=_other(certificate.how))
+        return self.best
 
     def _ended(self, state: State, certificate: Certificate, reached: bool) -> Status | None:
         if state.failure is Status.DIVERGED or not state.point.value <= self.ceiling:
@@ -304,6 +319,11 @@ class _Run:
 
 def _earlier(how: str) -> str:
     mark = ", at an earlier step"
+    return how if how.endswith(mark) else how + mark
+
+
+def _other(how: str) -> str:
+    mark = ", at another step"
     return how if how.endswith(mark) else how + mark
 
 
