@@ -365,7 +365,7 @@ def factored_table(U):
 @pytest.mark.parametrize(("f", "x0"), [(logistic, np.zeros(120)), (factored_table, np.zeros((60, 5)))])
 def test_a_structured_hessian_solves_as_the_dense_one(f, x0, monkeypatch):
     """X' diag(d) X + l2 I of a logistic sum, and I (x) (2 V'V + 0.2 I) of ||T - U V'||^2 in the matrix U."""
-    known, unknown = tw.problem(f, x0, convex=True), tw.problem(f, x0)
+    known, unknown = tw.problem(f, x0), tw.problem(f, x0, convex=False)  # the formula proves the first
     point, plain = known.at(known.start()), unknown.at(unknown.start())
     right = flat(plain.gradient)
     expected = np.linalg.solve(plain.hessian, right)
@@ -443,3 +443,19 @@ def test_names():
     assert repr(tw.problem(logistic, np.zeros(120))) == "Function(logistic, 120 parameters)"
     assert tw.problem(lambda x: x @ x, [1.0]).name == "function"
     assert tw.problem(lambda x: x @ x, [1.0], name="bowl").name == "bowl"
+
+
+def test_newton_uses_the_structure_where_the_formula_proves_convexity(monkeypatch):
+    """Nobody says that it is convex: composition does. The dense Hessian (1,000 x 1,000) is never formed."""
+    rng = np.random.default_rng(0)
+    T, V = rng.normal(size=(200, 50)), rng.normal(size=(50, 5))
+    problem = tw.problem(lambda U: ((T - U @ V.T) ** 2).sum(), x0=np.zeros((200, 5)))
+    assert problem.proven_convex
+    monkeypatch.setattr(
+        function.FunctionPoint, "hessian", property(lambda self: pytest.fail("a dense Hessian was formed"))
+    )
+    solution = tw.solve(problem, "newton")
+    exact = np.linalg.lstsq(V, T.T, rcond=None)[0].T
+    np.testing.assert_allclose(solution.x, exact, atol=1e-9)
+    bent = tw.problem(lambda x: np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2), x0=np.zeros(200))
+    assert not bent.proven_convex

@@ -13,7 +13,8 @@ from thalweg.core.errors import InputError, UnsupportedError
 from thalweg.core.vector import Any1D, Vector, as_user_sees, flat, like
 from thalweg.expr import compile as compile_function
 from thalweg.expr import hessian as derive_hessian
-from thalweg.expr import structured_hessian, value_and_grad
+from thalweg.expr import structured_hessian, trace, value_and_grad
+from thalweg.expr.convexity import convexity
 from thalweg.expr.operators import Products
 from thalweg.expr.transforms import hvp as derive_hvp
 from thalweg.linalg import Factor
@@ -37,6 +38,9 @@ class Derivatives(Protocol):
 
     def structured(self, x: Any1D) -> Factor | None:
         """A solver that uses the Hessian's structure, where the formula shows one."""
+
+    def convex(self) -> bool:
+        """Whether the formula proves that the function is convex."""
 
 
 class DerivedByEngine:
@@ -103,6 +107,14 @@ class DerivedByEngine:
     def hessian(self, x: Any1D) -> np.ndarray:
         """The Hessian over all entries of x in order, shape (size, size)."""
         return np.asarray(self._hessian(flat(x)))
+
+    def convex(self) -> bool:
+        """Whether the formula proves, by composition, that the function is convex."""
+        try:
+            found = convexity(trace(self._of_entries, x=(int(self.x0.size),)), "x")
+        except (UnsupportedError, InputError):
+            return False  # Python control flow on values
+        return found.kind in ("convex", "affine", "constant")
 
     def structured(self, x: Any1D) -> Factor | None:
         """A solver that uses the Hessian's structure, where the formula shows one.

@@ -79,6 +79,10 @@ class DerivedByTorch:
                 row += leaf.numel() if slope is None else 0
         return matrix
 
+    def convex(self) -> bool:
+        """False: torch's graphs are not read for curvature."""
+        return False
+
     def structured(self, x: Any1D) -> Factor | None:
         """None: torch's graphs are not read for structure."""
         return None

@@ -120,6 +120,11 @@ class Function:
         return False
 
     @cached_property
+    def proven_convex(self) -> bool:
+        """Whether the function was said to be convex, or its formula proves it by composition."""
+        return self.derived.convex() if self.convex is None else self.convex
+
+    @cached_property
     def derived(self) -> Derivatives:
         """What derives the derivatives that were not given: torch for tensors, else the expression engine."""
         if self._derivatives is not None:
@@ -215,8 +220,9 @@ class FunctionPoint:
         Newton's direction then leads to saddles: all else goes by a factor that turns negative curvature round.
         """
         problem = self.problem
-        least = LEAST_STRUCTURED if problem.convex else LARGEST_HESSIAN + 1
-        if problem.size >= least and not problem.given:
+        # Where negative curvature is possible a structured solution may descend and yet be no Newton direction.
+        worth = problem.size >= LEAST_STRUCTURED and not problem.given
+        if worth and (problem.size > LARGEST_HESSIAN or problem.proven_convex):
             structured = problem.derived.structured(self.x)
             if structured is not None:
                 return Factor(lambda r: self._descending(structured, r))
