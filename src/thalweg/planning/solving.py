@@ -81,6 +81,8 @@ def solve(
     ready = working.ready(chosen, seed, target)
     resumed = None if resume is None else Kept.unpack(*read(resume), working.problem, ready)
     saver = None if save is None else Saver(save, checked_number("save_every", save_every, "leave it out for 60 s"))
+    if callback is not None and not callable(callback):
+        raise InputError(f"callback={callback!r:.60} is no function", "pass a function of one event, or leave it out")
     events = drive(
         working.problem, ready, working.start,
         target=target, max_steps=int(max_steps), max_seconds=max_seconds, resumed=resumed,
@@ -96,19 +98,20 @@ def _listened(
     working: Working,
 ) -> Solution:
     """Run to the end; a Ctrl-C in the callback or while saving ends the run as one in a step does."""
-    event: Event | None = None
     wish: BaseException | None = None
     while True:
+        # What the run itself raises ends it, a Ctrl-C before its first step too: there is nothing to throw a wish into.
+        event = next(events) if wish is None else events.throw(wish)
+        wish = None
         try:
-            event = next(events) if wish is None else events.throw(wish)
-            wish = None
             if isinstance(event, Finished):
                 event = Finished(working.as_asked(event.solution))
             if saver is not None:
                 saver.see(event)
             if callback is not None:
                 shown = replace(event, x=working.seen(event.x)) if isinstance(event, Stepped) else event
-                if callback(shown) is True and isinstance(event, Stepped):
+                answer = callback(shown)
+                if isinstance(answer, bool | np.bool_) and answer:
                     wish = StopRun()
         except StopIteration:
             wish = StopRun()

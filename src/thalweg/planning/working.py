@@ -111,7 +111,8 @@ class Working:
 
     def seen(self, x: Any) -> Any:
         """A point in the user's variables, in the form in which the start was given."""
-        return as_user_sees(x if self.change is None else self.given.centred(self.change.forward(x)))
+        # A copy: what the listener does to it must not move the run.
+        return as_user_sees(1.0 * x if self.change is None else self.given.centred(self.change.forward(x)))
 
 
 def checked_problem(problem: Any) -> Any:
