@@ -29,7 +29,8 @@ def after_import():
 
 @pytest.fixture(scope="module")
 def after_every_name():
-    return modules_after("for name in thalweg.__all__: getattr(thalweg, name)")
+    # A problem made of a torch module cannot do without torch.
+    return modules_after("for name in set(thalweg.__all__) - {'ModuleProblem'}: getattr(thalweg, name)")
 
 
 @pytest.mark.parametrize("module", NEVER + LATER)

@@ -82,6 +82,7 @@ if TYPE_CHECKING:
     )
     from thalweg.planning import Fit, compare, diagnose, fit, plan, solve
     from thalweg.problems import FiniteSum, Function, LeastSquares, Loss, Quadratic, Target, problem
+    from thalweg.problems.module import ModuleProblem
     from thalweg.problems.noisy import Noisy
     from thalweg.reports import plot, report
 
@@ -164,6 +165,7 @@ _HOMES = {
     "thalweg.planning": ("Fit", "compare", "diagnose", "fit", "plan", "solve"),
     "thalweg.data.samplers": ("Sampler",),
     "thalweg.problems.noisy": ("Noisy",),
+    "thalweg.problems.module": ("ModuleProblem",),
     "thalweg.problems": ("FiniteSum", "Function", "LeastSquares", "Loss", "Quadratic", "Target", "problem"),
     "thalweg.reports": ("plot", "report"),
 }

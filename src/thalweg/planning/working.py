@@ -8,7 +8,7 @@ from typing import Any
 
 from thalweg.core.errors import InputError
 from thalweg.core.records import Solution
-from thalweg.core.vector import as_user_sees, as_vector
+from thalweg.core.vector import as_user_sees, finite, laid_out_like
 from thalweg.methods import REGISTER, Method
 from thalweg.methods.stochastic import Stochastic
 from thalweg.problems import ChangedProblem, FiniteSum, Standardizing
@@ -162,14 +162,10 @@ def checked_start(problem: Any, x0: Any) -> Any:
     own = problem.start()
     if x0 is None:
         return own
-    start = as_vector(x0)
-    if type(start) is not type(own) or _layout(start) != _layout(own):
-        raise InputError(f"x0 is laid out as {_layout(start)}; the problem's start is {_layout(own)}", "match that")
+    start = laid_out_like(x0, own, "x0")
+    if not finite(start):
+        raise InputError(f"x0 holds a value that is not finite: {x0!r:.80}", "start from finite numbers")
     return start
-
-
-def _layout(x: Any) -> list[tuple[int, ...]]:
-    return [tuple(leaf.shape) for leaf in getattr(x, "leaves", (x,))]
 
 
 def default_target(value: float) -> float:
