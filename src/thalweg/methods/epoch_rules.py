@@ -1,8 +1,8 @@
 """Update rules as the text of a compiled loop over entries, with their settings as numbers that come at run time.
 
 The text is what the rule's ``update`` says, operation by operation, in the same order; tests hold the two together.
-In it ``xj`` is an entry of x and ``g`` one of the gradient, ``s0[j]``, ``s1[j]`` are entries of the slots, ``p`` the
-settings, ``q`` the slots that are numbers, ``a`` the step size and ``t`` the number of the update, from 1.
+In it ``xj`` is an entry of x and ``g`` one of the gradient, ``s0[j]``, ``s1[j]``, ... are entries of the slots, ``p0``,
+``p1``, ... the settings, ``q`` the slots that are numbers, ``a`` the step size, ``t`` the number of the update, from 1.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class EntryUpdate:
     """A rule, entry by entry.
 
     Attributes:
-        settings: ``p``.
+        settings: ``p0``, ``p1``, ...
         slots: Names of the slots that are vectors: ``s0``, ``s1``, ...
         numbers: Names of the slots that are numbers: ``q``.
         before: Lines before the loop over entries.
@@ -42,19 +42,19 @@ def entry_update(rule: UpdateRule) -> EntryUpdate | None:
 
 
 def _plain(rule: PlainStep) -> EntryUpdate:
-    return EntryUpdate((rule.weight_decay,), ("xj = xj - a * (g + p[0] * xj)",))
+    return EntryUpdate((rule.weight_decay,), ("xj = xj - a * (g + p0 * xj)",))
 
 
 def _momentum(rule: MomentumStep) -> EntryUpdate:
     if rule.momentum == 0:
-        return EntryUpdate((rule.weight_decay,), ("xj = xj - a * (g + p[0] * xj)",), ("momentum",))
+        return EntryUpdate((rule.weight_decay,), ("xj = xj - a * (g + p0 * xj)",), ("momentum",))
     return EntryUpdate(
         (rule.weight_decay, rule.momentum, 1 - rule.dampening),
         (
-            "g = g + p[0] * xj",
-            "m = g if t == 1 else p[1] * s0[j] + p[2] * g",
+            "g = g + p0 * xj",
+            "m = g if t == 1 else p1 * s0[j] + p2 * g",
             "s0[j] = m",
-            "xj = xj - a * (g + p[1] * m)" if rule.nesterov else "xj = xj - a * m",
+            "xj = xj - a * (g + p1 * m)" if rule.nesterov else "xj = xj - a * m",
         ),
         ("momentum",),
     )
@@ -63,21 +63,21 @@ def _momentum(rule: MomentumStep) -> EntryUpdate:
 def _adagrad(rule: AdaGradStep) -> EntryUpdate:
     return EntryUpdate(
         (rule.weight_decay, rule.step_size_decay, rule.epsilon),
-        ("g = g + p[0] * xj", "s0[j] = s0[j] + g * g", "xj = xj - rate * (g / (np.sqrt(s0[j]) + p[2]))"),
+        ("g = g + p0 * xj", "s0[j] = s0[j] + g * g", "xj = xj - rate * (g / (np.sqrt(s0[j]) + p2))"),
         ("squares",),
-        before=("rate = a / (1 + (t - 1) * p[1])",),
+        before=("rate = a / (1 + (t - 1) * p1)",),
     )
 
 
 def _rmsprop(rule: RMSPropStep) -> EntryUpdate:
     slots = ["squares"]
-    each = ["g = g + p[0] * xj", "s0[j] = p[1] * s0[j] + (1 - p[1]) * (g * g)", "spread = s0[j]"]
+    each = ["g = g + p0 * xj", "s0[j] = p1 * s0[j] + (1 - p1) * (g * g)", "spread = s0[j]"]
     if rule.centered:
         slots.append("average")
-        each += ["s1[j] = s1[j] + (1 - p[1]) * (g - s1[j])", "spread = max(s0[j] - s1[j] * s1[j], 0.0)"]
-    each.append("m = g / (np.sqrt(spread) + p[2])")
+        each += ["s1[j] = s1[j] + (1 - p1) * (g - s1[j])", "spread = max(s0[j] - s1[j] * s1[j], 0.0)"]
+    each.append("m = g / (np.sqrt(spread) + p2)")
     if rule.momentum:
-        each += [f"m = p[3] * s{len(slots)}[j] + m", f"s{len(slots)}[j] = m"]
+        each += [f"m = p3 * s{len(slots)}[j] + m", f"s{len(slots)}[j] = m"]
         slots.append("momentum")
     each.append("xj = xj - a * m")
     return EntryUpdate((rule.weight_decay, rule.rho, rule.epsilon, rule.momentum), tuple(each), tuple(slots))
@@ -86,16 +86,16 @@ def _rmsprop(rule: RMSPropStep) -> EntryUpdate:
 def _adam(rule: AdamStep) -> EntryUpdate:
     slots = ["average", "squares"]
     each = [
-        "xj = (1 - a * p[0]) * xj" if rule.decoupled else "g = g + p[0] * xj",
-        "s0[j] = s0[j] + (1 - p[1]) * (g - s0[j])",
-        "s1[j] = p[2] * s1[j] + (1 - p[2]) * (g * g)",
+        "xj = (1 - a * p0) * xj" if rule.decoupled else "g = g + p0 * xj",
+        "s0[j] = s0[j] + (1 - p1) * (g - s0[j])",
+        "s1[j] = p2 * s1[j] + (1 - p2) * (g * g)",
     ]
     if rule.amsgrad:
         slots.append("largest")
         each.append("s2[j] = max(s2[j], s1[j])")
     scale = "s2[j]" if rule.amsgrad else "s1[j]"
-    each.append(f"xj = xj - rate * (s0[j] / (np.sqrt({scale}) / root + p[3]))")
-    before = ("root = np.sqrt(1 - p[2] ** t)", "rate = a / (1 - p[1] ** t)")
+    each.append(f"xj = xj - rate * (s0[j] / (np.sqrt({scale}) / root + p3))")
+    before = ("root = np.sqrt(1 - p2 ** t)", "rate = a / (1 - p1 ** t)")
     settings = (rule.weight_decay, rule.beta1, rule.beta2, rule.epsilon)
     return EntryUpdate(settings, tuple(each), tuple(slots), before=before)
 
@@ -104,9 +104,9 @@ def _lion(rule: LionStep) -> EntryUpdate:
     return EntryUpdate(
         (rule.weight_decay, rule.beta1, rule.beta2),
         (
-            "m = np.sign(p[1] * s0[j] + (1 - p[1]) * g)",
-            "s0[j] = p[2] * s0[j] + (1 - p[2]) * g",
-            "xj = xj - a * (m + p[0] * xj)",
+            "m = np.sign(p1 * s0[j] + (1 - p1) * g)",
+            "s0[j] = p2 * s0[j] + (1 - p2) * g",
+            "xj = xj - a * (m + p0 * xj)",
         ),
         ("momentum",),
     )
@@ -119,8 +119,8 @@ def _nag_gs(rule: NagGsStep) -> EntryUpdate:
         ("v",),
         ("gamma",),
         (
-            "mass = q[0] + a * p[0]",
-            "kept, pulled, pushed = q[0] / mass, a * p[0] / mass, a / mass",
+            "mass = q[0] + a * p0",
+            "kept, pulled, pushed = q[0] / mass, a * p0 / mass, a / mass",
             "pace = a / (1 + a)",
             "q[0] = mass / (1 + a)",
         ),
