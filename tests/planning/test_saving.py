@@ -201,3 +201,92 @@ def test_iterates_are_recorded_in_the_users_variables():
     seen = []
     tw.solve(pair(), callback=lambda event: seen.append(event.x) if isinstance(event, Stepped) else None)
     assert seen[0]["w"].shape == (3,) and float(seen[0]["b"]) == 2.0
+
+
+# --- What a resumed run may not do -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_finished_run_that_is_resumed_takes_no_step(name, tmp_path):
+    make, method, count = CASES[name]
+    file = tmp_path / "run.npz"
+    first = tw.solve(make(), method, max_steps=20 * count, save=file)
+    again = tw.solve(make(), method, max_steps=20 * count, resume=file)
+    assert again.status is first.status
+    assert again.cost.steps == first.cost.steps == len(again.trace) - 1
+    assert again.value == pytest.approx(first.value, rel=RESUMED)
+
+
+@pytest.mark.parametrize("allowed", [{"max_steps": 0}, {"max_steps": 5}, {"max_seconds": 0}])
+def test_a_resumed_run_keeps_within_its_budget(allowed, tmp_path):
+    file = tmp_path / "run.npz"
+    tw.solve(function(), tw.LBFGS(), max_steps=5, save=file)
+    solution = tw.solve(function(), tw.LBFGS(), resume=file, **allowed)
+    assert solution.status is Status.BUDGET_SPENT
+    assert solution.cost.steps == 5
+
+
+def test_another_target_ends_a_resumed_run_or_lets_it_go_on(tmp_path):
+    file = tmp_path / "run.npz"
+    whole = tw.solve(function(), tw.LBFGS(), save=file)
+    assert tw.solve(function(), tw.LBFGS(), resume=file, tol=1.0).cost.steps == whole.cost.steps
+    finer = tw.solve(function(), tw.LBFGS(), resume=file, tol=1e-20)
+    assert finer.cost.steps > whole.cost.steps
+    assert finer.value < 1e-15
+
+
+def test_another_problem_start_or_layout_is_refused(tmp_path):
+    torch = pytest.importorskip("torch")
+    file = tmp_path / "run.npz"
+    tw.solve(function(), tw.LBFGS(), max_steps=3, save=file)
+    zero = np.zeros(6)
+    for other in (
+        tw.problem(lambda x: ((x - 7) ** 2).sum(), x0=np.full(6, -1.2)),
+        tw.problem(lambda x: rosenbrock(x) + 1e-3, x0=np.full(6, -1.2)),
+        tw.problem(rosenbrock, x0=zero),
+        tw.problem(lambda x: rosenbrock(x["a"]), x0={"a": np.full(6, -1.2)}),
+        tw.problem(lambda x: rosenbrock(x[0]), x0=np.full((1, 6), -1.2)),
+        tw.problem(lambda x: ((x - 7) ** 2).sum(), x0=torch.zeros(6)),
+    ):
+        with pytest.raises(tw.InputError, match=r"saved run"):
+            tw.solve(other, tw.LBFGS(), resume=file)
+    with pytest.raises(tw.InputError, match="at the start"):
+        tw.solve(function(), tw.LBFGS(), x0=zero, resume=file)
+    tw.solve(pair(), tw.LBFGS(), max_steps=3, save=file)
+    renamed = tw.problem(lambda p: ((p["v"] - 1) ** 2).sum() + p["b"] ** 2, x0={"v": np.zeros(3), "b": 2.0})
+    with pytest.raises(tw.InputError, match="laid out"):
+        tw.solve(renamed, tw.LBFGS(), resume=file)
+
+
+def test_keys_of_any_kind_are_resumed(tmp_path):
+    file = tmp_path / "run.npz"
+
+    def make():
+        return tw.problem(
+            lambda d: ((d[0] - 1) ** 4).sum() + ((d[1, 2] - 2) ** 4).sum(), x0={0: np.zeros(2), (1, 2): np.zeros(2)}
+        )
+
+    tw.solve(make(), tw.LBFGS(), max_steps=3, save=file)
+    resumed = tw.solve(make(), tw.LBFGS(), resume=file)
+    assert resumed.x.keys() == {0, (1, 2)}
+    np.testing.assert_allclose(resumed.trace["value"], tw.solve(make(), tw.LBFGS()).trace["value"], rtol=RESUMED)
+
+
+def test_a_new_step_size_is_the_one_that_is_taken(tmp_path):
+    file = tmp_path / "run.npz"
+    tw.solve(function(), tw.GradientDescent(step_size=5e-4), max_steps=3, save=file)
+    resumed = tw.solve(function(), tw.GradientDescent(step_size=1e-4), max_steps=6, resume=file)
+    np.testing.assert_array_equal(resumed.trace["step_size"], [0, 5e-4, 5e-4, 5e-4, 1e-4, 1e-4, 1e-4])
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_the_run(tmp_path):
+    calls = []
+    problem = tw.problem(lambda x: calls.append(1) or rosenbrock(x), x0=np.full(6, -1.2))
+    for file in (tmp_path, "", 3, b"run.npz"):
+        before = len(calls)
+        with pytest.raises(tw.InputError, match="save="):
+            tw.solve(problem, tw.LBFGS(), save=file)
+        assert len(calls) < before + 10
+    for file in (3, b"run.npz"):
+        with pytest.raises(tw.InputError, match="resume="):
+            tw.solve(problem, tw.LBFGS(), resume=file)

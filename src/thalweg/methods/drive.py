@@ -71,7 +71,7 @@ def drive(
         )
     try:
         yield Started(method.name, point.value, target)
-        yield from run.loop(method.init(point) if resumed is None else run.restored(resumed))
+        yield from run.loop(method.init(point)) if resumed is None else run.loop(run.restored(resumed), recorded=True)
     except KeyboardInterrupt:
         run.status = Status.INTERRUPTED
     except StopRun:
@@ -105,10 +105,16 @@ class _Run:
         self.ceiling = np.inf
         self.started, self.started_cpu = time.perf_counter(), time.process_time()
 
+    @property
+    def _done(self) -> int:
+        """Steps in the trace; while the certificate of one more is computed, that is counted in ``steps`` already."""
+        return int(self.trace.columns["step"][-1]) if len(self.trace) else 0
+
     def keep(self, state: State) -> Kept:
         """The run as it stands at a state that has been recorded."""
         assert self.best is not None
         counters = {name: getattr(self, name) for name in COUNTERS}
+        counters["steps"] = self._done
         counters["schedule"] = (self.schedule.next, self.schedule.last_attempt, self.schedule.look_at)
         counters["seconds"] = time.perf_counter() - self.started
         counters["cpu_seconds"] = time.process_time() - self.started_cpu
@@ -116,7 +122,7 @@ class _Run:
         return Kept(self.method, state, trace, self.best, counters)
 
     def restored(self, kept: Kept) -> State:
-        """Take a kept run up: its counters are set, and the next state is returned."""
+        """Take a kept run up: its counters are set, and the state it stood at is returned."""
         for name in COUNTERS:
             setattr(self, name, kept.counters[name])
         self.schedule.next, self.schedule.last_attempt, self.schedule.look_at = kept.counters["schedule"]
@@ -124,16 +130,25 @@ class _Run:
         self.started_cpu -= kept.counters["cpu_seconds"]
         self.trace, self.best = kept.trace, kept.best
         self.schedule.values = list(kept.trace.columns["value"])
-        self.steps += 1
-        return self.method.step(kept.state)
+        return kept.state
 
-    def loop(self, state: State) -> Generator[Event, None, None]:
-        """Step until something ends the run; ``status`` says what."""
-        if self.steps == 0:
+    def loop(self, state: State, recorded: bool = False) -> Generator[Event, None, None]:
+        """Step until something ends the run; ``status`` says what.
+
+        Args:
+            state: Where to begin.
+            recorded: Whether that state is in the trace already: of a run that is taken up.
+
+        Yields:
+            Stepped.
+
+        """
+        if not recorded:
             self.ceiling = ceiling(state)
         while True:
-            certificate = self._certify(state, self.target)
-            self._record(state, certificate)
+            certificate = self._kept(state) if recorded else self._certify(state, self.target)
+            if not recorded:
+                self._record(state, certificate)
             yield Stepped(
                 self.steps,
                 state.point.value,
@@ -152,7 +167,7 @@ class _Run:
                 self._certify_in_full(state)
                 return
             if reached:
-                self.polished += 1
+                self.polished += not recorded
                 self.status = Status.CONVERGED
                 if not self._worth_polishing(certificate, self.polished):
                     return
@@ -162,6 +177,16 @@ class _Run:
                 return
             state = self.method.step(state)
             self.steps += 1
+            recorded = False
+
+    def _kept(self, state: State) -> Certificate:
+        """The bound at the state that a kept run stood at."""
+        assert self.best is not None
+        if self.best[0].value == state.point.value:
+            return self.best[1]
+        gap = self.trace.columns["gap"][-1]
+        kind = CertificateKind.ESTIMATE if gap < np.inf else CertificateKind.NONE
+        return Certificate(gap, kind, "of the run that was saved")
 
     def _reached(self) -> bool:
         """Whether the best point so far meets the target."""
@@ -307,7 +332,7 @@ class _Run:
             certificate=certificate,
             trace=self.trace,
             cost=Cost(
-                steps=self.steps,
+                steps=self._done,
                 passes=self.passes,
                 seconds=time.perf_counter() - self.started,
                 cpu_seconds=time.process_time() - self.started_cpu,

@@ -10,7 +10,7 @@ from array_api_compat import is_torch_array
 
 from thalweg.core.errors import InputError
 from thalweg.core.records import Certificate, CertificateKind, Trace
-from thalweg.core.vector import Vector
+from thalweg.core.vector import Any1D, Vector, eps
 from thalweg.methods.method import Method, State
 
 #: Version of the format. A reader refuses a version that it does not know.
@@ -69,7 +69,7 @@ class Kept:
             method: The method that is to go on: of the same kind; settings may differ.
 
         Raises:
-            InputError: Another format, another method, or points of another layout.
+            InputError: Another format, another method, points of another layout, or another value where the run stood.
 
         """
         if header.get("format") != FORMAT:
@@ -85,6 +85,9 @@ class Kept:
         read = _Reader(arrays, problem)
         gap, kind, how, rounding = header["certificate"]
         point = read(header["point"])
+        memory = read(header["memory"])
+        if header["method"] != describe(method) and "step_size" in memory:
+            memory["step_size"] = getattr(method, "step_size", memory["step_size"])  # the one asked for now
         state = State(
             point,
             read(header["direction"]),
@@ -92,11 +95,34 @@ class Kept:
             header["step_size"],
             # A factor is not saved: the one at this point takes its place.
             refine=point.factored if header["solver"] else None,
-            memory=read(header["memory"]),
+            memory=memory,
         )
         trace = Trace({name: column.tolist() for name, column in read(header["trace"]).items()})
+        check_same("where the saved run stood", trace.columns["value"], -1, point)
         best = read(header["best"]), Certificate(gap, CertificateKind(kind), how, rounding)
         return cls(method, state, trace, best, read(header["counters"]))
+
+
+def check_same(where: str, values: list[float], step: int, point: Any) -> None:
+    """Raise if f at a point is not what a saved run had at a step: it was of another problem.
+
+    Args:
+        where: How the error names the point.
+        values: f at every step of the saved run.
+        step: Which of them.
+        point: The point now.
+
+    Raises:
+        InputError: The values differ by more than rounding on another machine does.
+
+    """
+    with np.errstate(all="ignore"):
+        differ = abs(point.value - values[step]) > eps(point.x) ** 0.5 * max(abs(values[step]), abs(values[0]))
+    if differ:
+        raise InputError(
+            f"f = {point.value:.10g} {where}, and was {values[step]:.10g} then",
+            "resume with the problem, the x0 and the scale of the saved run, or start afresh",
+        )
 
 
 def describe(method: Method) -> str:
@@ -126,10 +152,9 @@ def _packed(value: Any, arrays: Arrays) -> Any:
         held = plain.float() if str(plain.dtype) == "torch.bfloat16" else plain
         return {"tensor": _stored(held.numpy(), arrays), "dtype": str(plain.dtype).removeprefix("torch.")}
     if isinstance(value, Vector):
-        form = value.form if isinstance(value.form, str) else list(value.form)
         # Arithmetic on arrays without axes leaves NumPy's numbers behind.
         leaves = [np.asarray(leaf) if isinstance(leaf, np.generic) else leaf for leaf in value.leaves]
-        return {"vector": [_packed(leaf, arrays) for leaf in leaves], "form": form}
+        return {"vector": [_packed(leaf, arrays) for leaf in leaves], "form": _form(value)}
     if isinstance(value, dict):
         return {"mapping": [[_packed(key, arrays), _packed(entry, arrays)] for key, entry in value.items()]}
     if isinstance(value, (tuple, list)):
@@ -140,6 +165,20 @@ def _packed(value: Any, arrays: Arrays) -> Any:
     if hasattr(value, "gradient") and hasattr(value, "x"):
         return {"point": _packed(value.x, arrays)}
     raise InputError(f"a {type(value).__name__} in a method's memory cannot be saved", "run this method without save=")
+
+
+def _form(x: Vector) -> str | list[Any]:
+    """How a user sees the leaves, as JSON can hold it: keys that it cannot are written out."""
+    plain = (str, int, float, bool, type(None))
+    return x.form if isinstance(x.form, str) else [key if isinstance(key, plain) else repr(key) for key in x.form]
+
+
+def _layout(x: Any1D) -> tuple[Any, ...]:
+    """Shapes, element types and form: what two vectors of one problem share."""
+    if not isinstance(x, Vector):
+        return "array", [tuple(x.shape)], [str(x.dtype)]
+    # A leaf without axes may have become one of NumPy's numbers.
+    return _form(x), [tuple(leaf.shape) for leaf in x.leaves], [str(leaf.dtype) for leaf in x.leaves]
 
 
 def _stored(value: np.ndarray, arrays: Arrays) -> str:
@@ -164,7 +203,11 @@ class _Reader:
         if "tensor" in value:
             return self._tensor(value)
         if "vector" in value:
-            form = value["form"] if isinstance(value["form"], str) else tuple(value["form"])
+            own = self.problem.start()
+            saved = value["form"]
+            # Keys that JSON cannot hold are those of the problem's own start.
+            same = isinstance(own, Vector) and _form(own) == saved
+            form = own.form if same else saved if isinstance(saved, str) else tuple(map(str, saved))
             return Vector(tuple(self(leaf) for leaf in value["vector"]), form)
         if "mapping" in value:
             return {self(key): self(entry) for key, entry in value["mapping"]}
@@ -183,6 +226,11 @@ class _Reader:
         if x.size != own.size:
             raise InputError(
                 f"the saved run has {x.size} parameters; the problem has {own.size}", "resume it on the same problem"
+            )
+        if _layout(x) != _layout(own):
+            raise InputError(
+                f"the saved run's x is laid out as {_layout(x)}; the problem's is {_layout(own)}",
+                "resume it on the same problem",
             )
         return self.problem.at(x)
 

@@ -29,12 +29,14 @@ class Saver:
     """
 
     def __init__(self, path: str | os.PathLike[str], every: float) -> None:
-        self.path = Path(path)
+        self.path = _path("save", path)
         self.every = every
         self.last = time.monotonic()
         self.step: Stepped | None = None
         if not self.path.parent.is_dir():
             raise InputError(f"save={str(path)!r}: there is no folder {self.path.parent}", "make it, or save elsewhere")
+        if self.path.is_dir():
+            raise InputError(f"save={str(path)!r} is a folder", "name a file in it")
 
     def see(self, event: Event) -> None:
         """Look at one event of the run."""
@@ -84,8 +86,9 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
 
     """
     remedy = "give the file that save= named"
+    file = _path("resume", path)
     try:
-        with np.load(Path(path), allow_pickle=False) as held:
+        with np.load(file, allow_pickle=False) as held:
             arrays = {name: held[name] for name in held.files}
         header = json.loads(str(arrays.pop(HEADER)[()]))
     except FileNotFoundError:
@@ -93,3 +96,16 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
     except (ValueError, KeyError, OSError, AttributeError, zipfile.BadZipFile, EOFError):
         raise InputError(f"resume={str(path)!r} is no saved run, or only a part of one", remedy) from None
     return header, arrays
+
+
+def _path(name: str, path: Any) -> Path:
+    """The path of a file.
+
+    Raises:
+        InputError: It is none.
+
+    """
+    try:
+        return Path(path)
+    except TypeError:
+        raise InputError(f"{name}={path!r:.60} is no path", "give the name of a file") from None

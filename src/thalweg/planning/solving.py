@@ -15,7 +15,7 @@ from thalweg.core.events import Event, Finished, Stepped, StopRun
 from thalweg.core.parallel import one_blas_thread
 from thalweg.core.records import Solution
 from thalweg.methods import Method, drive
-from thalweg.methods.kept import Kept
+from thalweg.methods.kept import Kept, check_same
 from thalweg.planning.saving import Saver, read
 from thalweg.planning.working import Working, checked_problem, chosen_method
 
@@ -80,6 +80,9 @@ def solve(
     target = working.target(chosen) if tol is None else tol
     ready = working.ready(chosen, seed, target)
     resumed = None if resume is None else Kept.unpack(*read(resume), working.problem, ready)
+    if resumed is not None:
+        values = resumed.trace.columns["value"]
+        check_same("at the start", values, 0, working.problem.at(working.start))
     saver = None if save is None else Saver(save, checked_number("save_every", save_every, "leave it out for 60 s"))
     if callback is not None and not callable(callback):
         raise InputError(f"callback={callback!r:.60} is no function", "pass a function of one event, or leave it out")
