@@ -136,15 +136,17 @@ import sys, time, numpy as np, thalweg as tw
 def slow(x):
     time.sleep(0.01)
     return float(np.sum((x - 1) ** 4)), 4 * (x - 1) ** 3
-print("ready", flush=True)
+def started(event):
+    if getattr(event, "step", 0) == 5:
+        print("ready", flush=True)
 problem = tw.problem(lambda x: slow(x)[0], x0=np.zeros(3), value_and_gradient=slow)
-solution = tw.solve(problem, tw.GradientDescent(step_size=1e-3), tol=0, save=sys.argv[1])
+solution = tw.solve(problem, tw.GradientDescent(step_size=1e-3), tol=0, save=sys.argv[1], callback=started)
 print(solution.status.label, solution.cost.steps)
 """
     file = tmp_path / "run.npz"
     process = subprocess.Popen([sys.executable, "-c", program, str(file)], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
-    killer = threading.Timer(1.5, lambda: os.kill(process.pid, signal.SIGINT))
+    killer = threading.Timer(0.2, lambda: os.kill(process.pid, signal.SIGINT))
     killer.start()
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
