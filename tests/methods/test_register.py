@@ -44,7 +44,13 @@ def table():
     return tw.FiniteSum(X, Y, "logistic", 1e-1)
 
 
+def least_squares():
+    t = np.linspace(0, 2, 15)
+    return tw.LeastSquares(lambda x: np.exp(x[0] * t) + x[1] * t - np.exp(0.5 * t) - t, x0=[0.0, 0.0], minimum=0.0)
+
+
 PROBLEMS = {"quadratic": quadratic, "function": function, "leaves": leaves, "tensors": tensors, "table": table}
+PROBLEMS["least squares"] = least_squares
 
 
 def least(problem):
@@ -106,7 +112,7 @@ def test_manners(name):
     assert type(method).__doc__ and len(type(method).__doc__) > 80
 
 
-@pytest.mark.parametrize("kind", ["quadratic", "leaves", "table"])
+@pytest.mark.parametrize("kind", ["quadratic", "leaves", "table", "least squares"])
 @pytest.mark.parametrize("name", REGISTER)
 def test_runs_repeat_are_picklable_and_can_be_resumed(name, kind, tmp_path):
     file = tmp_path / "run.npz"

@@ -3,11 +3,13 @@
 from thalweg.methods.averaging import Average, ExponentialAverage, PolyakAverage, WeightAverage
 from thalweg.methods.batch_rules import scaled_step
 from thalweg.methods.drive import drive
+from thalweg.methods.gauss_newton import LevenbergMarquardt
 from thalweg.methods.gradient import GradientDescent, HeavyBall, Nesterov
 from thalweg.methods.gradient_transform import ClipNorm, ClipValue, GradientTransform, Precondition, WeightDecay
 from thalweg.methods.method import Method, Noise, State
 from thalweg.methods.newton import Newton, NewtonCG
 from thalweg.methods.quasi_newton import LBFGS
+from thalweg.methods.root import find_root
 from thalweg.methods.schedule import (
     Constant,
     Cosine,
@@ -29,6 +31,7 @@ METHODS: dict[str, Method] = {
 #: Every method by name, with its default settings.
 REGISTER: dict[str, Method] = {
     **METHODS,
+    **{method.name: method for method in (LevenbergMarquardt(),)},
     **{method.name: method for method in (SGD(), SVRG(), AdaGrad(), RMSProp(), Adam(), AdamW(), Lion(), NagGs())},
 }
 
@@ -48,6 +51,7 @@ __all__ = [
     "HeavyBall",
     "InverseTime",
     "LBFGS",
+    "LevenbergMarquardt",
     "Lion",
     "METHODS",
     "Method",
@@ -70,5 +74,6 @@ __all__ = [
     "WeightAverage",
     "WeightDecay",
     "drive",
+    "find_root",
     "scaled_step",
 ]
