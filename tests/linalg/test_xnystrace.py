@@ -119,7 +119,7 @@ def test_single_precision_products_are_covered(trace_matrix_of):
 
 
 def test_a_negative_eigenvalue_is_named(trace_matrix_of):
-    with pytest.raises(InputError, match=r"not positive semidefinite: v'Av / v'v is -0\.[1-9].* use xtrace"):
+    with pytest.raises(InputError, match=r"not positive semidefinite: v'Av / v'v is -0\.[1-9].* use xtrace for"):
         xnystrace(trace_matrix_of("indefinite"), 60, 0, probes=20)
     with pytest.raises(InputError, match="not positive semidefinite: v'Av / v'v is -2 in one direction"):
         xnystrace(lambda v: -2.0 * v, 60, 0, probes=4)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from thalweg.core.random import Seed
 from thalweg.core.random import generator as as_generator
 from thalweg.linalg.density import Density, scatter_of_rules
 from thalweg.linalg.lanczos import Lanczos, run
-from thalweg.linalg.product import ASYMMETRY, Matrix, Product, checked_count, not_symmetric
+from thalweg.linalg.product import ASYMMETRY, EPS, Matrix, Product, checked_count, not_symmetric
 from thalweg.linalg.quadrature import Function, Quadrature, tridiagonal, values_at
 from thalweg.linalg.trace import Estimate, checked_probes
 
@@ -23,6 +24,8 @@ LARGEST_DENSE = 2_000
 #: Least multiple of the last change of the rules by which they may be off. Changes that shrink by less than a factor
 #: 4 per doubling of the steps announce more than that themselves.
 LEAST_MULTIPLE = 3.0
+#: Of a weighted sum of values, in units of EPS: the weights are squares of eigenvectors.
+ROUNDING = 16
 Refusal: TypeAlias = Callable[[float, float], InputError]
 """The error for a function of this value at this eigenvalue."""
 
@@ -78,9 +81,15 @@ def trace_of_function(
     product = Product(apply, size)
     checked_probes(probes)
     checked_count("steps", steps, "pass the number of products for each probe, e.g. steps=30")
-    if smallest is not None and not math.isfinite(smallest):
-        raise InputError(f"smallest={smallest!r}: expected a finite number", "pass a lower bound of the eigenvalues")
+    if smallest is not None:
+        smallest = _checked_bound(smallest)
     return sum_over_spectrum(product, generator, function, probes, steps, smallest, enclosed, _not_finite)
+
+
+def _checked_bound(smallest: Any) -> float:
+    if isinstance(smallest, bool) or not isinstance(smallest, numbers.Real) or not math.isfinite(smallest):
+        raise InputError(f"smallest={smallest!r}: expected a finite number", "pass a lower bound of the eigenvalues")
+    return float(smallest)
 
 
 def _not_finite(value: float, node: float) -> InputError:
@@ -111,6 +120,7 @@ def sum_over_spectrum(
     values = _Values(function, smallest, max(probe.rounding for probe in density.runs), refusal)
     rules = np.array([probe.weights @ values(probe.ritz) for probe in density.runs])
     rounding = float(np.mean([probe.weights @ values.spread(probe.ritz) for probe in density.runs]))
+    rounding += ROUNDING * EPS * float(np.mean([probe.weights @ np.abs(values(probe.ritz)) for probe in density.runs]))
     value = float(rules.mean())
     scatter = density.sampling_error(values)
     if enclosed:

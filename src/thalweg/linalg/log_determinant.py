@@ -61,6 +61,11 @@ def log_determinant(
     checked_count("steps", steps, "pass the number of products for each probe, e.g. steps=30")
     if smallest is not None and not checked_number("smallest", smallest, "pass a lower bound of the eigenvalues"):
         raise InputError("smallest=0: expected a number > 0", "leave it out if no lower bound is known")
+    if not isinstance(preconditioner, Splitting | None):
+        raise InputError(
+            f"preconditioner is a {type(preconditioner).__name__}: expected a Splitting",
+            "make one by diagonal_splitting or nystrom_splitting, or from two solves and a log-determinant",
+        )
     if preconditioner is None:
         return sum_over_spectrum(product, generator, np.log, probes, steps, smallest, True, _not_definite)
 

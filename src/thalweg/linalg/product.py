@@ -151,6 +151,14 @@ def not_symmetric(difference: float, scale: float) -> InputError:
     )
 
 
+def not_semidefinite(curvature: float) -> InputError:
+    """The error for a matrix with this negative curvature in one direction."""
+    return InputError(
+        f"apply is not positive semidefinite: v'Av / v'v is {curvature:.3g} in one direction",
+        "use xtrace for the trace of any symmetric matrix, or add a ridge",
+    )
+
+
 def checked_count(name: str, value: Any, remedy: str, *, least: int = 1) -> int:
     """The value as an int if it is a whole number >= `least`.
 

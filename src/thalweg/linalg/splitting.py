@@ -11,7 +11,7 @@ from thalweg.core.check import checked_number
 from thalweg.core.errors import InputError
 from thalweg.core.random import Seed
 from thalweg.core.random import generator as as_generator
-from thalweg.linalg.product import Apply, Matrix, Product, check_symmetric, checked_count
+from thalweg.linalg.product import Apply, Matrix, Product, check_symmetric, checked_count, not_semidefinite
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ def nystrom_splitting(apply: Matrix, size: int, generator: Seed, *, rank: int, s
         shift: > 0.
 
     Raises:
-        InputError: If an argument cannot be used, or a product is not finite, of another shape, or not symmetric.
+        InputError: If an argument cannot be used, a product is not finite, of another shape, or not symmetric, or
+            the sketch meets a negative eigenvalue.
 
     """
     product = Product(apply, size)
@@ -85,6 +86,8 @@ def nystrom_splitting(apply: Matrix, size: int, generator: Seed, *, rank: int, s
     images = images + small * sketch
     core = sketch.T @ images
     values, vectors = np.linalg.eigh((core + core.T) / 2)
+    if values[0] < -small:
+        raise not_semidefinite(float(values[0]))
     values = np.maximum(values, 0.1 * small) if small > 0 else np.ones(rank)
     basis, singular, _ = np.linalg.svd(images @ (vectors / np.sqrt(values)), full_matrices=False)
     found = np.maximum(singular**2 - small, 0.0) + shift

@@ -6,10 +6,9 @@ import math
 
 import numpy as np
 
-from thalweg.core.errors import InputError
 from thalweg.core.random import Seed
 from thalweg.linalg.leave_one_out import error_of_mean, uniform_forms
-from thalweg.linalg.product import EPS, Matrix, Product, check_symmetric
+from thalweg.linalg.product import EPS, Matrix, Product, check_symmetric, not_semidefinite
 from thalweg.linalg.trace import Estimate, checked_probes, hutchinson, trace_itself
 from thalweg.linalg.xtrace import on_sphere
 
@@ -66,11 +65,7 @@ def xnystrace(apply: Matrix, size: int, generator: Seed, *, probes: int) -> Esti
     values, vectors = np.linalg.eigh((core + core.T) / 2)
     noise = size * shift
     if values[0] < -noise:
-        curvature = scale * float(values[0]) / float(np.linalg.norm(omega @ vectors[:, 0])) ** 2
-        raise InputError(
-            f"apply is not positive semidefinite: v'Av / v'v is {curvature:.3g} in one direction",
-            "use xtrace, which takes any symmetric matrix",
-        )
+        raise not_semidefinite(scale * float(values[0]) / float(np.linalg.norm(omega @ vectors[:, 0])) ** 2)
     values = np.maximum(values, 0.1 * noise)
     inverse = (vectors / values) @ vectors.T  # (l, l), as all small matrices here
     images = y @ inverse
