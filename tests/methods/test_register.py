@@ -46,7 +46,7 @@ def table():
 
 def least_squares():
     t = np.linspace(0, 2, 15)
-    return tw.LeastSquares(lambda x: np.exp(x[0] * t) + x[1] * t - np.exp(0.5 * t) - t, x0=[0.0, 0.0], minimum=0.0)
+    return tw.LeastSquares(lambda x: x[0] + 0.2 * np.sin(x[0]) + x[1] * t - 1 - t, x0=[0.0, 0.0], minimum=0.0)
 
 
 PROBLEMS = {"quadratic": quadratic, "function": function, "leaves": leaves, "tensors": tensors, "table": table}
