@@ -47,13 +47,13 @@ def test_the_log_determinant_lies_within_three_standard_errors(size, probes, ste
 @pytest.mark.parametrize("size", [50, 200, 600, 2000])
 def test_all_sizes_and_conditions(size, condition):
     matrix = rotated(np.geomspace(1 / condition, 1, size))
-    truth, missed = logarithm(matrix), 0
+    truth, missed, seeds = logarithm(matrix), 0, 12 if size < 2000 else 2
     for steps in (10, 30, 90):
         for smallest in (None, 0.999 / condition):
-            for seed in range(10):
+            for seed in range(seeds):
                 found = log_determinant(matrix, size, seed, probes=10, steps=steps, smallest=smallest)
                 missed += abs(found.value - truth) > 3 * found.standard_error
-    assert missed <= 0.03 * 60
+    assert missed <= 0.03 * 6 * seeds
 
 
 @pytest.mark.parametrize("condition", [10, 1e3, 1e6])
