@@ -2,6 +2,7 @@
 
 from thalweg.methods.averaging import Average, ExponentialAverage, PolyakAverage, WeightAverage
 from thalweg.methods.batch_rules import scaled_step
+from thalweg.methods.conjugate import ConjugateGradients
 from thalweg.methods.drive import drive
 from thalweg.methods.gauss_newton import LevenbergMarquardt
 from thalweg.methods.gradient import GradientDescent, HeavyBall, Nesterov
@@ -31,7 +32,7 @@ METHODS: dict[str, Method] = {
 #: Every method by name, with its default settings.
 REGISTER: dict[str, Method] = {
     **METHODS,
-    **{method.name: method for method in (LevenbergMarquardt(),)},
+    **{method.name: method for method in (ConjugateGradients(), LevenbergMarquardt())},
     **{method.name: method for method in (SGD(), SVRG(), AdaGrad(), RMSProp(), Adam(), AdamW(), Lion(), NagGs())},
 }
 
@@ -42,6 +43,7 @@ __all__ = [
     "Average",
     "ClipNorm",
     "ClipValue",
+    "ConjugateGradients",
     "Constant",
     "Cosine",
     "Cyclic",
