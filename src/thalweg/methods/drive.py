@@ -175,7 +175,8 @@ class _Run:
                 self.status = Status.BUDGET_SPENT
                 self._certify_in_full(state)
                 return
-            state = self.method.step(state)
+            with np.errstate(all="ignore"):  # steps may leave the floating-point range; what came of them is looked at
+                state = self.method.step(state)
             self.steps += 1
             recorded = False
 
@@ -201,6 +202,7 @@ class _Run:
         elif self.method.noisy and self.status is not Status.DIVERGED:  # the last point is seldom the best
             self.best = self.best[0], self.best[0].certificate(None, None, np.inf)
 
+    @np.errstate(all="ignore")
     def _certify(self, state: State, wanted: float) -> Certificate:
         """The bound at a state: the point's own, or what earlier bounds and the decrease since then imply."""
         if not np.isfinite(state.point.value):
@@ -228,6 +230,8 @@ class _Run:
 
     def _record(self, state: State, certificate: Certificate) -> None:
         self.passes += state.passes
+        with np.errstate(all="ignore"):
+            gradient_norm = norm(state.point.gradient)
         self.schedule.observe(state.point.value)
         if state.point.value < self.lowest - EPS * abs(self.lowest if np.isfinite(self.lowest) else 0.0):
             self.lowest, self.improved = state.point.value, self.steps
@@ -235,7 +239,7 @@ class _Run:
             step=self.steps,
             value=state.point.value,
             gap=certificate.gap,
-            gradient_norm=norm(state.point.gradient),
+            gradient_norm=gradient_norm,
             step_size=state.step_size,
             passes=self.passes,
             seconds=time.perf_counter() - self.started,
