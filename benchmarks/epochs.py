@@ -2,8 +2,8 @@
 
 Logistic loss, dense rows of 30 to 1,000 numbers and sparse ones of 30 out of 10,000, batches of one (scikit-learn's)
 and of 32. CPU seconds of an epoch alone: scikit-learn's is the difference between runs of six epochs and of one.
-Medians with the spread of the middle half. Targets: compiled epochs of plain steps on single examples take at most 1.2 times
-scikit-learn's time in the median over problems, and a twentieth of the literal loop's at most.
+Medians with the spread of the middle half. Targets: compiled epochs of plain steps on single examples take at most 1.2
+times scikit-learn's time in the median over problems, and a twentieth of the literal loop's at most.
 
 Run: python benchmarks/epochs.py [--quick]
 """

@@ -215,7 +215,7 @@ def test_methods_print_what_differs_from_the_usual_and_pickle(name):
 
 
 def test_a_constant_step_ends_on_its_floor_and_keeps_the_best_point():
-    problem = rows(loss="logistic")
+    problem = rows(30, loss="logistic")
     minimum = tw.solve(problem).value
     solution = tw.solve(problem, SGD(0.3, batch_size=1, sampling="replacement"), tol=1e-7, max_steps=5000)
     assert solution.status is Status.NOISE_FLOOR
@@ -247,10 +247,10 @@ def test_a_target_above_the_floor_is_reached():
 
 def test_falling_steps_have_no_floor():
     problem = rows(loss="logistic")
-    solution = tw.solve(problem, SGD(schedule=TheoryDecay(), batch_size=4), tol=1e-9, max_steps=600)
+    solution = tw.solve(problem, SGD(schedule=TheoryDecay(), batch_size=4), tol=1e-9, max_steps=250)
     assert solution.status is Status.BUDGET_SPENT
     values = solution.trace["value"] - tw.solve(problem).value
-    assert values[300:].mean() < 0.2 * values[30:60].mean()
+    assert values[125:].mean() < 0.3 * values[15:30].mean()
 
 
 def test_too_long_a_step_diverges_and_says_so():

@@ -34,10 +34,15 @@ REFERENCE_BATCH = 128
 
 @dataclass(frozen=True)
 class StepForNoise:
-    """The step whose floor is held below a target while the noise changes on the way.
+    """A constant step for a floor of half the target, sought from epoch to epoch while gap and noise change on the way.
+
+    The step is ``unit`` level/(variance of a batch), at most ``longest``. The level is the target or, as long as it is
+    larger, ||g||^2/(2L), which is at most f - f*: then the floor of the step lies below half of the present gap.
 
     Attributes:
-        scale: The step is this over the variance of a batch.
+        target: Wanted f - f*.
+        largest: L.
+        unit: What plain steps are multiplied with.
         longest: The longest step allowed.
         batch_size: B.
         examples: n.
@@ -45,20 +50,23 @@ class StepForNoise:
 
     """
 
-    scale: float
+    target: float
+    largest: float
+    unit: float
     longest: float
     batch_size: int
     examples: int
     replacement: bool
 
-    def __call__(self, variance: float) -> float:
-        """The step where one example's gradient has this variance."""
+    def __call__(self, variance: float, square: float = 0.0) -> float:
+        """The step where one example's gradient has this variance, and the whole one ||g||^2 = ``square``."""
         of_batch = variance_of_batch(variance, self.batch_size, self.examples, self.replacement)
-        return min(self.scale / of_batch, self.longest) if of_batch > 0 else self.longest
+        level = max(self.target, square / (2 * self.largest))
+        return min(self.unit * level / of_batch, self.longest) if of_batch > 0 else self.longest
 
     def times(self, factor: float) -> StepForNoise:
         """The same for steps in another unit."""
-        return replace(self, scale=factor * self.scale, longest=factor * self.longest)
+        return replace(self, unit=factor * self.unit, longest=factor * self.longest)
 
 
 @dataclass(frozen=True, repr=False)
@@ -148,7 +156,7 @@ class Stochastic(Method):
         return replace(self, step_size=scaled_step(SQUARE_ROOT, self.usual_step, REFERENCE_BATCH, batch_size))
 
     def held(self, step: StepForNoise, noise: Noise) -> Self:
-        """The method with steps that follow the noise, from what it is at the start."""
+        """The method with steps that follow the noise; ``step_size`` is the one for the noise at the start."""
         return replace(self, step_size=step(noise.variance), step_for_noise=step)
 
     def _base_step(self, point: Any) -> float:
@@ -157,7 +165,7 @@ class Stochastic(Method):
         variance = getattr(point, "gradient_variance", None)
         if self.step_for_noise is None or variance is None:
             return self.step_size
-        return self.step_for_noise(variance)
+        return self.step_for_noise(variance, float(point.gradient @ point.gradient))
 
     @property
     def needs(self) -> frozenset[str]:  # type: ignore[override]

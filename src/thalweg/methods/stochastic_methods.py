@@ -23,7 +23,8 @@ class SGD(Stochastic):
 
     Tuned, with a constant step and without an average: alpha = min(B eps/sigma^2, 1/(2 L_B)), whose floor on a
     quadratic, sum_i alpha sigma_i^2/(2 B (2 - alpha h_i)), is at most half the target eps; sigma^2 is measured again
-    after every epoch. With ``worst_case`` the first is B mu eps/(L sigma^2): for the floor alpha sigma^2 L/(2 mu B),
+    after every epoch, and as long as ||g||^2/(2L), a lower bound on f - f*, is above eps it takes the place of eps.
+    With ``worst_case`` the first is B mu eps/(L sigma^2): for the floor alpha sigma^2 L/(2 mu B),
     which holds without a model, and kappa times shorter. L_B is the expected smoothness of a batch
     (``expected_smoothness``); on quadratics 1/L_B will do. With a schedule or an average the longest step. Momentum
     shortens all by 1 - beta: a step of momentum is 1/(1 - beta) plain ones.
@@ -62,10 +63,10 @@ class SGD(Stochastic):
         longest = left / (smooth if quadratic else 2 * smooth)
         if not isinstance(self.schedule, Constant) or self.average is not None or noise.target <= 0:
             return replace(self, step_size=longest)
-        scale = left * noise.target * (smallest / largest if self.worst_case else 1.0)
-        return self.held(
-            StepForNoise(scale, longest, batch_size, noise.examples, self.sampling == "replacement"), noise
-        )
+        unit = left * (smallest / largest if self.worst_case else 1.0)
+        replacement = self.sampling == "replacement"
+        step = StepForNoise(noise.target, largest, unit, longest, batch_size, noise.examples, replacement)
+        return self.held(step, noise)
 
 
 # --- Adaptive methods -----------------------------------------------------------------------------------------------
