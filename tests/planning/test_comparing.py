@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -103,3 +104,100 @@ def test_bad_arguments_are_named():
         compare(np.sum)
     with pytest.raises(tw.InputError, match="tol"):
         compare(quadratic(), tol=-1.0)
+
+
+# --- Comparisons of what is not well-behaved --------------------------------------------------------------------------
+
+
+def plane(f, x0=(1.0, 1.0)):
+    return tw.problem(f, x0=list(x0))
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        plane(lambda x: x.sum()),
+        plane(lambda x: x[0] ** 2 - x[1] ** 2),
+        tw.Quadratic(np.diag([1.0, 0.0]), b=[1.0, 1.0]),
+        tw.FiniteSum(np.arange(6.0)[:, None] - 2.5, np.array([-1, -1, -1, 1, 1, 1.0]), "logistic", 0.0),
+    ],
+    ids=["linear", "saddle", "singular", "separable"],
+)
+def test_without_a_minimum_no_gap_is_shown_and_no_target_reached(problem):
+    found = compare(problem, ["newton", "l-bfgs", "gradient-descent"], max_steps=200)
+    assert "no minimum" in found.minimum_from
+    for row in found.rows:
+        assert row.solution.status is not Status.CONVERGED
+        assert math.isnan(row.gap) and math.isnan(row.steps)
+    record = json.loads(json.dumps(found.record(), allow_nan=False))
+    assert all(row["gap"] is None for row in record["methods"])
+    tw.plot(found)
+
+
+def test_a_model_without_a_minimum_foretells_nothing():
+    found = compare(plane(lambda x: x.sum()), ["gradient-descent"], max_steps=10)
+    assert math.isnan(found.rows[0].prediction.steps)
+    assert "without curvature" in str(found)
+
+
+def test_far_flung_paths_leave_a_window_around_the_others():
+    problem = tw.Quadratic(np.diag([1.0, 10.0]), b=[1.0, 1.0])
+    wild = [tw.GradientDescent(step_size=3.0), tw.GradientDescent(step_size=1e200)]
+    # Alone they leave the start in the middle; beside a run that arrives, start and minimiser are in the window.
+    for methods, shown in ((wild, (0.0, 0.0)), ([*wild, "l-bfgs"], (1.0, 0.1))):
+        found = compare(problem, methods, max_steps=100)
+        across, up, values = found.surface
+        assert np.isfinite(values).all()
+        for axis, sought in zip((across, up), shown, strict=True):
+            assert axis[0] < sought < axis[-1] < 10
+            assert (np.diff(axis) > 0).all()
+        assert tw.plot(found, "paths").spec
+
+
+def test_a_window_outside_the_domain_is_not_drawn_and_does_not_fail():
+    found = compare(plane(lambda x: np.log(x[0]) ** 2 + np.sqrt(x[1]), (1.5, 0.1)), ["newton", "l-bfgs"], max_steps=50)
+    assert np.isnan(found.surface[2]).any()
+    tw.plot(found, "paths")
+    record = found.record()
+    record["surface"]["values"] = [[None] * len(row) for row in record["surface"]["values"]]
+    with pytest.raises(tw.InputError, match="paths"):
+        tw.plot(record, "paths")
+
+
+def test_a_given_step_is_taken_in_the_variables_that_were_given_wherever_it_stands():
+    rng = np.random.default_rng(0)
+    table = tw.FiniteSum(rng.normal(size=(40, 3)) * [1, 30, 0.1], rng.normal(size=40), "squared", 1e-2)
+    step = tw.GradientDescent(step_size=1e-4)
+    alone = tw.solve(table, step, max_steps=50)
+    for methods in ([step, "newton"], ["newton", step]):
+        beside = compare(table, methods, max_steps=50)["gradient-descent"].solution
+        np.testing.assert_array_equal(beside.trace["value"], alone.trace["value"])
+
+
+def test_a_given_minimum_that_is_not_the_least_value_is_not_believed():
+    wrong = tw.problem(lambda x: ((x - 1) ** 2).sum(), x0=[3.0, 2.0], minimum=1.0)
+    found = compare(wrong, ["newton"])
+    assert found.minimum == pytest.approx(0.0, abs=1e-15)
+    assert found.minimum_from == "the lowest value found"
+    right = tw.problem(lambda x: ((x - 1) ** 2).sum(), x0=[3.0, 2.0], minimum=0.0)
+    assert compare(right, ["newton"]).minimum_from == "as given"
+
+
+def test_comparisons_survive_a_pickle():
+    found = compare(rosenbrock(), ["l-bfgs", "newton"], max_steps=100)
+    again = pickle.loads(pickle.dumps(found))
+    assert str(again) == str(found)
+    assert again.record() == found.record()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"max_steps": -1}, {"max_steps": "a"}, {"max_steps": 1.5}, {"max_steps": math.inf}, {"max_seconds": -1},
+        {"max_seconds": math.nan}, {"tol": 0}, {"tol": math.inf}, {"seed": "a"}, {"x0": [1.0]}, {"methods": 3},
+        {"methods": [tw.Newton]}, {"methods": tw.Newton}, {"methods": [None, 3]},
+    ],
+)  # fmt: skip
+def test_every_argument_is_checked_by_name(bad):
+    with pytest.raises(tw.InputError, match=next(iter(bad)).removesuffix("s")):
+        compare(quadratic(), **{"methods": ["newton"], **bad})

@@ -27,7 +27,7 @@ class Compared:
         settings: The method as it ran, tuned.
         prediction: Made before its first step.
         solution: What came of it.
-        gap: f - f* at the end, by the best value known of all runs.
+        gap: f - f* at the end, by the best value known of all runs; nan where f has no minimum.
         steps: Observed steps to f - f* <= target; nan where it was not reached.
         passes: Passes over the data until then; nan where it was not reached.
         seconds: Wall-clock seconds until then; nan where it was not reached.
@@ -77,7 +77,7 @@ class Comparison:
                 count(row.prediction.steps), count(row.steps),
                 count(row.prediction.passes), count(row.passes),
                 duration(row.prediction.seconds), duration(row.seconds),
-                f"{row.gap:.2g}", row.solution.status.label,
+                "-" if math.isnan(row.gap) else f"{row.gap:.2g}", row.solution.status.label,
             )
             for row in self.rows
         ]  # fmt: skip

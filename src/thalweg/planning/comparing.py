@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,14 +17,23 @@ from thalweg.core.errors import InputError, OracleError
 from thalweg.core.events import Event, Stepped
 from thalweg.core.parallel import one_blas_thread
 from thalweg.core.plan import Prediction
-from thalweg.core.records import CertificateKind, Solution
+from thalweg.core.random import generator
+from thalweg.core.records import CertificateKind, Solution, Status
 from thalweg.core.vector import flat, like
 from thalweg.methods import REGISTER, Method, drive
 from thalweg.methods.kept import describe
 from thalweg.methods.method import check_oracles
 from thalweg.planning.machine import machine_profile
 from thalweg.planning.rank import make_plan
-from thalweg.planning.working import Working, checked_problem, chosen_method, default_target
+from thalweg.planning.working import (
+    TOLERANCE,
+    Working,
+    checked_budget,
+    checked_problem,
+    chosen_method,
+    default_target,
+    has_own_step,
+)
 from thalweg.theory import Rehearsal
 from thalweg.theory.expected import LocalModel, expected, local_model, rehearsed
 
@@ -35,6 +44,9 @@ POLISH_STEPS = 200
 #: Points along each axis of the surface that is drawn under paths.
 GRID = 81
 MAX_STEPS = 20_000
+#: A value this far below a minimum that is known, relatively, shows that it is none.
+ROUNDING = 1e-9
+NO_MINIMUM = "there is no minimum: f falls without end; this is the lowest value met"
 #: An interval of predicted steps; the same spread as that of a plan.
 SPREAD = (0.6, 1.7)
 
@@ -71,16 +83,21 @@ def compare(
 
     """
     problem = checked_problem(problem)
-    if isinstance(methods, (str, Method)):
+    if isinstance(methods, (str, Method, type)):
         methods = [methods]
+    if methods is not None and not isinstance(methods, Iterable):
+        raise InputError(f"methods={methods!r:.60}", "give a list of methods or their names")
     chosen = [chosen_method(problem, method) for method in (USUAL if methods is None else methods)]
     if not chosen:
         raise InputError("methods is empty", f"name some of {', '.join(REGISTER)}")
     if len({describe(method) for method in chosen}) < len(chosen):
         raise InputError("methods names the same method twice", "give each once, or with other settings")
-    if tol is not None:
-        tol = checked_number("tol", tol, "it is a target for f - f*: leave it out for 1e-8 min(1, |f(x0)|)")
-    working = Working.of(problem, x0, chosen[0], scale)
+    max_steps, max_seconds = checked_budget(max_steps, max_seconds, "20,000", "30 s")
+    generator(seed)
+    if tol is not None and checked_number("tol", tol, TOLERANCE) == 0:
+        raise InputError("tol=0: no method is foreseen to reach f* exactly", TOLERANCE)
+    deciding = next((method for method in chosen if has_own_step(method)), chosen[0])
+    working = Working.of(problem, x0, deciding, scale)
     if methods is None:
         chosen = [method for method in chosen if _offers(method, working)]
     point = working.problem.at(working.start)
@@ -95,12 +112,10 @@ def compare(
             ran.append((ready, prediction, *_run(working, ready, target, max_steps, max_seconds)))
         minimum, source = _minimum(working, [solution for _, _, solution, _ in ran])
     rows = tuple(
-        _compared(label, ready, prediction, solution, path, minimum, target)
+        _compared(label, ready, prediction, solution, path, math.nan if source == NO_MINIMUM else minimum, target)
         for label, (ready, prediction, solution, path) in zip(labels, ran, strict=True)
     )
-    surface = None
-    if working.problem.size == 2:
-        surface = _surface(working, [row.path for row in rows if row.path is not None])
+    surface = _surface(working, rows) if working.problem.size == 2 else None
     return Comparison(repr(problem), target, minimum, source, rows, surface)
 
 
@@ -191,8 +206,10 @@ def _minimum(working: Working, solutions: Sequence[Solution]) -> tuple[float, st
     """The lowest value known: the problem's own, or the best of the runs carried on by Newton's method."""
     known = getattr(working.problem, "minimum", None)
     best = min(solutions, key=lambda s: s.value if math.isfinite(s.value) else math.inf)
-    if known is not None:
-        return min(float(known), best.value), "known in closed form"
+    if any(solution.status is Status.SEPARABLE for solution in solutions):
+        return best.value, NO_MINIMUM
+    if known is not None and best.value >= known - ROUNDING * max(abs(known), abs(best.trace["value"][0])):
+        return min(float(known), best.value), "known in closed form" if working.quadratic else "as given"
     polisher = REGISTER["newton"] if working.problem.size <= 500 else REGISTER["newton-cg"]
     value = best.value
     if _offers(polisher, working):
@@ -200,6 +217,8 @@ def _minimum(working: Working, solutions: Sequence[Solution]) -> tuple[float, st
         polished = last.solution  # type: ignore[union-attr]
         if polished.value < value:
             value = polished.value
+        if polished.status in (Status.DIVERGED, Status.SEPARABLE):
+            return value, NO_MINIMUM
         if polished.certificate.kind is CertificateKind.PROOF:
             return value, f"proven to {polished.certificate.gap:.1g}"
     return value, "the lowest value found"
@@ -214,6 +233,7 @@ def _compared(
     minimum: float,
     target: float,
 ) -> Compared:
+    # Without a minimum (nan) no gap is known, and none is below the target.
     trace = solution.trace
     gaps = trace["value"] - minimum if len(trace) else np.zeros(0)
     # A momentum method may dip below the target and rise again: what counts is staying there.
@@ -227,16 +247,28 @@ def _compared(
     )  # fmt: skip
 
 
-def _surface(working: Working, paths: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+def _surface(working: Working, rows: Sequence[Compared]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Values on a grid around the paths of a problem in two variables."""
-    points = np.concatenate([path[np.isfinite(path).all(axis=1)] for path in paths]) if paths else np.zeros((0, 2))
-    if not len(points):
-        return None
-    # Runs that flew off would shrink everything to a dot: the middle of what was visited decides.
+    start = flat(working.start).astype(np.float64)
+    points = np.concatenate([start[None], *(_near(row) for row in rows)])
+    # Excursions would shrink everything to a dot: the middle of what was visited decides.
     low, high = np.quantile(points, 0.02, axis=0), np.quantile(points, 0.98, axis=0)
-    start = flat(working.start)
     low, high = np.minimum(low, start), np.maximum(high, start)
-    air = 0.25 * np.maximum(high - low, 0.3 * np.max(high - low) + 1e-12)
+    wide = float(np.max(high - low))
+    # Where nothing but the start is worth showing, its surroundings are.
+    air = 0.25 * np.maximum(high - low, 0.3 * wide) if wide > 0 else np.maximum(np.abs(start), 1.0)
     across, up = (np.linspace(a, b, GRID) for a, b in zip(low - air, high + air, strict=True))
-    values = np.array([[working.problem.at(like(working.start, np.array([a, b]))).value for a in across] for b in up])
+    with np.errstate(all="ignore"):  # parts of the window may lie outside the domain
+        values = np.array(
+            [[working.problem.at(like(working.start, np.array([a, b]))).value for a in across] for b in up]
+        )
     return across, up, values
+
+
+def _near(row: Compared) -> np.ndarray:
+    """The points of a path, shape (m, 2), at which f has not risen far above the start; none of a run that diverged."""
+    if row.path is None or row.solution.status is Status.DIVERGED:
+        return np.zeros((0, 2))
+    values = row.solution.trace["value"]
+    level = values[0] + (values[0] - np.nanmin(values))
+    return row.path[np.isfinite(row.path).all(axis=1) & (values[: len(row.path)] <= level)]

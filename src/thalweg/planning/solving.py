@@ -13,11 +13,12 @@ from thalweg.core.check import checked_number
 from thalweg.core.errors import InputError
 from thalweg.core.events import Event, Finished, Stepped, StopRun
 from thalweg.core.parallel import one_blas_thread
+from thalweg.core.random import generator
 from thalweg.core.records import Solution
 from thalweg.methods import Method, drive
 from thalweg.methods.kept import Kept, check_same
 from thalweg.planning.saving import Saver, read
-from thalweg.planning.working import Working, checked_problem, chosen_method
+from thalweg.planning.working import TOLERANCE, Working, checked_budget, checked_problem, chosen_method
 
 MAX_STEPS = 100_000
 
@@ -71,10 +72,9 @@ def solve(
     """
     problem = checked_problem(problem)
     if tol is not None:
-        tol = checked_number("tol", tol, "it is a target for f - f*: leave it out for 1e-8 min(1, |f(x0)|)")
-    if checked_number("max_steps", max_steps, "leave it out for 100,000") != int(max_steps):
-        raise InputError(f"max_steps={max_steps!r}: expected a whole number", "leave it out for 100,000")
-    max_seconds = checked_number("max_seconds", max_seconds, "leave it out for no limit", allow_infinity=True)
+        tol = checked_number("tol", tol, TOLERANCE)
+    max_steps, max_seconds = checked_budget(max_steps, max_seconds, "100,000", "no limit")
+    generator(seed)
     chosen = chosen_method(problem, method)
     working = Working.of(problem, x0, chosen, scale)
     target = working.target(chosen) if tol is None else tol
@@ -88,7 +88,7 @@ def solve(
         raise InputError(f"callback={callback!r:.60} is no function", "pass a function of one event, or leave it out")
     events = drive(
         working.problem, ready, working.start,
-        target=target, max_steps=int(max_steps), max_seconds=max_seconds, resumed=resumed,
+        target=target, max_steps=max_steps, max_seconds=max_seconds, resumed=resumed,
     )  # fmt: skip
     with one_blas_thread():
         return _listened(events, saver, callback, working)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
+from thalweg.core.check import checked_number
 from thalweg.core.errors import InputError
 from thalweg.core.records import Solution
 from thalweg.core.vector import as_user_sees, finite, laid_out_like
@@ -18,6 +19,7 @@ from thalweg.theory.curvature import curvature, noise
 RELATIVE_TARGET = 1e-8
 #: The same for methods whose steps leave a floor of noise: each digit takes ten times the work of the one before.
 RELATIVE_TARGET_WITH_NOISE = 1e-3
+TOLERANCE = "it is a target for f - f*: leave it out for 1e-8 min(1, |f(x0)|)"
 #: Parameters up to which Newton's method forms Hessians unless another method is asked for.
 MAX_NEWTON_PARAMETERS = 500
 #: A problem whose smallest curvature is not positive is tuned as if its condition number were this.
@@ -58,7 +60,7 @@ class Working:
         """
         start = checked_start(problem, x0)
         if scale is None:
-            scale = isinstance(problem, FiniteSum) and not (method.is_tuned and hasattr(method, "step_size"))
+            scale = isinstance(problem, FiniteSum) and not has_own_step(method)
             # Centring would fill sparse rows, of which a stochastic step touches one at a time.
             scale = scale and not (method.noisy and problem.rows.stored < problem.n * problem.d)
         if not scale:
@@ -122,6 +124,8 @@ def checked_problem(problem: Any) -> Any:
         InputError: It is no problem.
 
     """
+    if isinstance(problem, type):
+        raise InputError(f"problem={problem.__name__} is a class", "make one, with its data")
     if callable(getattr(problem, "problem", None)):
         problem = problem.problem()
     if not callable(getattr(problem, "at", None)) or not callable(getattr(problem, "start", None)):
@@ -130,6 +134,31 @@ def checked_problem(problem: Any) -> Any:
         )
         raise InputError(f"problem={problem!r:.80} is no problem", remedy)
     return problem
+
+
+def has_own_step(method: Method) -> bool:
+    """Whether a step size was given: it is meant in the variables that were given."""
+    return getattr(method, "step_size", None) is not None
+
+
+def checked_budget(max_steps: Any, max_seconds: Any, usual_steps: str, usual_seconds: str) -> tuple[int, float]:
+    """The steps and seconds allowed.
+
+    Args:
+        max_steps: Steps.
+        max_seconds: Seconds.
+        usual_steps: What is allowed unless something is said, for the error.
+        usual_seconds: The same for seconds.
+
+    Raises:
+        InputError: Not numbers >= 0, or no whole number of steps.
+
+    """
+    remedy = f"leave it out for {usual_steps}"
+    if checked_number("max_steps", max_steps, remedy) != int(max_steps):
+        raise InputError(f"max_steps={max_steps!r}: expected a whole number", remedy)
+    seconds = checked_number("max_seconds", max_seconds, f"leave it out for {usual_seconds}", allow_infinity=True)
+    return int(max_steps), seconds
 
 
 def chosen_method(problem: Any, method: Method | str | None) -> Method:

@@ -20,7 +20,7 @@ def paths(record: Record) -> Figure | None:
     surface = part(record, "surface")
     across, up = column(surface, "x"), column(surface, "y")
     values = np.array([column({"row": row}, "row", len(across)) for row in items(surface, "values")], dtype=float)
-    if values.shape != (len(up), len(across)) or not values.size:
+    if values.shape != (len(up), len(across)) or not np.isfinite(values).any():
         return None
     methods = [entry for entry in items(record, "methods") if isinstance(entry, dict) and entry.get("path")]
     minimum = finite(record.get("minimum")) or 0.0

@@ -22,6 +22,8 @@ from thalweg.theory.predict import Foresight, Rehearsal, foresee
 MAX_DENSE, MAX_PRODUCTS = 700, 80
 #: Eigenvalues below this share of the largest count as none: rounding made them.
 FLAT = 1e-14
+#: A slope along flat directions above this share of the gradient is more than rounding.
+SLOPE = 1e-7
 #: Examples whose gradients tell the noise along eigenvectors.
 MAX_EXAMPLES = 400
 UNKNOWN: tuple[np.ndarray, np.ndarray] = (np.zeros(0), np.zeros(0))
@@ -36,6 +38,7 @@ class LocalModel:
         away: Distance from the model's minimum along each, shape (m,).
         basis: Eigenvectors (size, m), or None where only products were used.
         convex: Whether no eigenvalue is negative beyond rounding.
+        bounded: Whether the model has a minimum: no slope along a direction without curvature.
         exact: Whether the problem is this quadratic.
         point: Where gradients of examples are taken; None where there are none.
 
@@ -47,6 +50,7 @@ class LocalModel:
     convex: bool
     exact: bool
     point: Any = None
+    bounded: bool = True
 
     @property
     def gap(self) -> float:
@@ -84,7 +88,8 @@ def _model(
     flat_ones = eigenvalues <= floor
     away = np.where(flat_ones, 0.0, along / np.where(flat_ones, 1.0, eigenvalues))
     negative = bool((eigenvalues < -1e3 * floor).any())
-    return LocalModel(np.maximum(eigenvalues, 0.0), away, basis, not negative, quadratic, point)
+    slope = float(np.linalg.norm(along[flat_ones])) > SLOPE * float(np.linalg.norm(along))
+    return LocalModel(np.maximum(eigenvalues, 0.0), away, basis, not negative, quadratic, point, not slope)
 
 
 def expected(problem: Any, model: LocalModel, method: Method, target: float) -> Foresight:
@@ -97,14 +102,19 @@ def expected(problem: Any, model: LocalModel, method: Method, target: float) -> 
         target: Wanted f - f*, positive.
 
     Returns:
-        Steps nan where theory has nothing to say: a start that is not convex; a method whose steps depend on more than
-        eigenvalues (adaptive ones); Newton's method on what is not a quadratic. The basis says which.
+        Steps nan where theory has nothing to say: a start that is not convex, or whose model has no minimum; a method
+        whose steps depend on more than eigenvalues (adaptive ones); Newton's method on what is not a quadratic. The
+        basis says which.
 
     """
     where = "the quadratic itself" if model.exact else "the quadratic model at the start"
     if not model.convex:
         return Foresight(
             math.nan, math.nan, UNKNOWN, "no prediction: the Hessian at the start has negative eigenvalues"
+        )
+    if not model.bounded:
+        return Foresight(
+            math.nan, math.nan, UNKNOWN, f"no prediction: {where} falls along a direction without curvature"
         )
     if method.noisy:
         return _sampled(problem, model, method, target, where)

@@ -131,13 +131,13 @@ def _two_term(
     energy = 0.5 * eigenvalues * away**2
     if energy.sum() <= target:
         return 0.0, (np.zeros(1), np.array([energy.sum()]))
-    half = 0.5 * (1 + momentum - step_size * eigenvalues)
-    # A double root is split by less than rounding would: the limit is smooth.
-    root = np.sqrt(half * half - momentum + 1e-14 * (1 + 0j))
-    first, second = half + root, half - root
-    share = (1 - step_size * eigenvalues - second) / (first - second)
-    active = energy > 0
-    if (np.maximum(np.abs(first), np.abs(second))[active] >= 1).any():
+    with np.errstate(all="ignore"):  # far too long a step; it diverges
+        half = 0.5 * (1 + momentum - step_size * eigenvalues)
+        # A double root is split by less than rounding would: the limit is smooth.
+        root = np.sqrt(half * half - momentum + 1e-14 * (1 + 0j))
+        first, second = half + root, half - root
+        share = (1 - step_size * eigenvalues - second) / (first - second)
+    if not (np.maximum(np.abs(first), np.abs(second))[energy > 0] < 1).all():
         return math.inf, (np.zeros(1), np.array([energy.sum()]))
 
     def gap(k: float) -> float:
