@@ -305,11 +305,12 @@ def test_a_start_with_negative_curvature_is_left_downhill(method):
 
 
 def test_an_exact_saddle_is_told():
-    """No gradient says anything there: the estimate is zero, and the text says what is wrong with it."""
-    solution = tw.solve(tw.problem(lambda x: (x[0] ** 2 - 1) ** 2 / 4 + x[1] ** 2, [0.0, 1.0]), "newton")
-    assert solution.x[0] == 0.0
-    assert solution.certificate.kind is CertificateKind.ESTIMATE
-    assert "saddle" in solution.certificate.how
+    """No gradient says anything there: nothing is claimed of f - f*, and the text says why."""
+    point = tw.problem(lambda x: (x[0] ** 2 - 1) ** 2 / 4 + x[1] ** 2, [0.0, 0.0]).at(np.zeros(2))
+    told = point.certificate(np.zeros(2), point.factored)
+    assert told.kind is CertificateKind.NONE and "negative curvature" in told.how
+    told = point.certificate()
+    assert told.kind is CertificateKind.NONE and "not positive semidefinite" in told.how
 
 
 def test_a_function_without_a_minimum_diverges():

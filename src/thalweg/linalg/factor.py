@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,6 +14,8 @@ EPS = float(np.finfo(np.float64).eps)
 LEAST_DIAGONAL = 1e-6
 #: First shift of a matrix without a Cholesky factor, on the scale of its unit diagonal.
 FIRST_SHIFT = 1e-8
+#: A negative eigenvalue below this share of the largest, on the scale of a unit diagonal, is taken for rounding.
+REAL_CURVATURE = 1e-8
 #: Rows up to which a matrix without a Cholesky factor is diagonalised; beyond, it is shifted.
 LARGEST_EIGEN = 1_000
 Solve = Callable[[np.ndarray], np.ndarray]
@@ -25,11 +28,15 @@ class Factor:
     Attributes:
         solve: Maps a right side (size,) to the solution.
         definite: Whether the matrix was positive definite beyond rounding, so that nothing was shifted or dropped.
+        curving: A direction of negative curvature, shape (size,), where one was found that is more than rounding.
+        semidefinite: Whether the matrix was positive semidefinite, up to rounding.
 
     """
 
     solve: Solve
     definite: bool = False
+    curving: np.ndarray | None = field(default=None, compare=False)
+    semidefinite: bool = False
 
     def __call__(self, r: np.ndarray) -> np.ndarray:
         """The solution for the right side r, shape (size,)."""
@@ -54,15 +61,23 @@ def factor(matrix: np.ndarray) -> Factor:
     floor = len(matrix) * EPS
     lower, info = lapack.dpotrf(scaled.T, lower=1, clean=0)  # .T: symmetric, and already in Fortran order
     if info == 0 and np.diag(lower).min() ** 2 > floor:
-        return Factor(lambda r: scale * lapack.dpotrs(lower, scale * r, lower=1)[0], definite=True)
+        return Factor(functools.partial(_by_cholesky, lower, scale), definite=True, semidefinite=True)
     if len(matrix) > LARGEST_EIGEN:
         return Factor(_shifted(scaled, scale))
-    return Factor(_by_eigenvalues(scaled, scale, floor))
-
-
-def _by_eigenvalues(scaled: np.ndarray, scale: np.ndarray, floor: float) -> Solve:
-    """The pseudo-inverse of |H|: negative curvature is turned round, flat directions move only if the slope is real."""
     values, vectors = np.linalg.eigh(scaled)
+    bent = bool(values[0] < -REAL_CURVATURE * max(values[-1], -values[0]))
+    solve = _by_eigenvalues(values, vectors, scale, floor)
+    return Factor(solve, curving=scale * vectors[:, 0] if bent else None, semidefinite=not bent)
+
+
+def _by_cholesky(lower: np.ndarray, scale: np.ndarray, r: np.ndarray) -> np.ndarray:
+    from scipy.linalg import lapack
+
+    return np.asarray(scale * lapack.dpotrs(lower, scale * r, lower=1)[0])
+
+
+def _by_eigenvalues(values: np.ndarray, vectors: np.ndarray, scale: np.ndarray, floor: float) -> Solve:
+    """The pseudo-inverse of |H|: negative curvature is turned round, flat directions move only if the slope is real."""
     size = np.abs(values)
     top = float(size.max())
     flat = size <= 10 * floor * top

@@ -112,7 +112,12 @@ def _state(point: Any, proposal: Proposal, metric: LocalMetric, step_size: float
     decrement = -float(point.gradient @ direction)
     spent = passes + proposal.passes + metric.passes
     memory = {"first": proposal.first, "flatten": proposal.flatten, "learned": proposal.memory}
-    return State(point, direction, decrement, step_size, spent, metric.refine, memory=memory)
+    return State(
+        point, direction, decrement, step_size, spent, metric.refine,
+        memory=memory,
+        exact=metric.refine is not None and not proposal.memory,
+        curving=metric.curving,
+    )  # fmt: skip
 
 
 def _failed(state: State, point: Any, step_size: float, passes: float, failure: Status) -> State:

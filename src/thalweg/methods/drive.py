@@ -18,6 +18,7 @@ from thalweg.core.errors import InputError
 from thalweg.core.events import Event, Finished, Started, Stepped, StopRun
 from thalweg.core.records import Certificate, CertificateKind, Cost, Solution, Status, Trace
 from thalweg.core.vector import Any1D, finite, norm
+from thalweg.methods.estimating import Estimating
 from thalweg.methods.kept import Kept
 from thalweg.methods.method import Method, State, ceiling, check_oracles
 from thalweg.methods.noise_floor import LEAST, hovers
@@ -100,6 +101,7 @@ class _Run:
         self.falling: Any = None
         self.steps, self.passes, self.polished = 0, 0.0, 0
         self.schedule = _Schedule(target, method.noisy)
+        self.estimating = Estimating(target)
         self.lowest, self.improved = np.inf, 0
         self.halved: tuple[int, float] = (0, np.inf)
         self.ceiling = np.inf
@@ -116,6 +118,7 @@ class _Run:
         counters = {name: getattr(self, name) for name in COUNTERS}
         counters["steps"] = self._done
         counters["schedule"] = (self.schedule.next, self.schedule.last_attempt, self.schedule.look_at)
+        counters["estimating"] = self.estimating.kept
         counters["seconds"] = time.perf_counter() - self.started
         counters["cpu_seconds"] = time.process_time() - self.started_cpu
         trace = Trace({name: list(column) for name, column in self.trace.columns.items()})
@@ -126,6 +129,7 @@ class _Run:
         for name in COUNTERS:
             setattr(self, name, kept.counters[name])
         self.schedule.next, self.schedule.last_attempt, self.schedule.look_at = kept.counters["schedule"]
+        self.estimating.kept = kept.counters["estimating"]
         self.started -= kept.counters["seconds"]
         self.started_cpu -= kept.counters["cpu_seconds"]
         self.trace, self.best = kept.trace, kept.best
@@ -207,8 +211,13 @@ class _Run:
         """The bound at a state: the point's own, or what earlier bounds and the decrease since then imply."""
         if not np.isfinite(state.point.value):
             return Certificate(np.inf, CertificateKind.NONE, "the objective is not finite")
-        if self.method.certifies or (self.method.estimates and not self.problem.provable and wanted <= self.target):
+        if state.curving is not None and not self.problem.convex:
+            return Certificate(np.inf, CertificateKind.NONE, "the Hessian has negative curvature here")
+        learned = self.method.estimates and not self.problem.provable and wanted <= self.target
+        if self.method.certifies or learned:
             certificate: Certificate = state.point.certificate(state.direction, state.refine, wanted)
+            if not self.problem.provable:
+                return self.estimating(state, certificate, self.schedule.values, self.steps, learned)
         elif self.schedule.due(self.steps) or wanted > self.target:
             # A first-order direction says little about f*; a Newton direction computed for the purpose says all.
             certificate = state.point.certificate(None, None, wanted)
@@ -270,17 +279,18 @@ class _Run:
                 return Status.CONVERGED
             # A decrease that rounding hides cannot be searched for.
             hidden = state.decrement <= 1e3 * EPS * max(abs(state.point.value), certificate.rounding / EPS)
-            return Status.PRECISION_FLOOR if hidden and self._close(certificate) else state.failure
+            return Status.PRECISION_FLOOR if hidden and self._close(state, certificate) else state.failure
         if not reached and self._hovers(state):
             return Status.NOISE_FLOOR
         if not reached and self.steps - self.improved > self.method.stall_steps:
             hidden = state.decrement <= 1e3 * EPS * abs(state.point.value)
-            if hidden and self._close(certificate):
+            if hidden and self._close(state, certificate):
                 return Status.PRECISION_FLOOR
             return Status.NOISE_FLOOR if self._sampled(state) else Status.NO_PROGRESS
         if certificate.gap <= 0.5 * self.halved[1]:
             self.halved = self.steps, certificate.gap
-        if not reached and self.method.certifies and self.steps - self.halved[0] > CRAWL_STEPS:
+        crawls = self.method.certifies and self.problem.provable and self.steps - self.halved[0] > CRAWL_STEPS
+        if not reached and crawls:
             return Status.NO_PROGRESS
         return None
 
@@ -294,10 +304,15 @@ class _Run:
             return False
         return hovers(self.trace["value"], self.trace["step_size"])
 
-    def _close(self, certificate: Certificate) -> bool:
-        """Whether a bound is small beside the start: a large one is no floor of precision."""
+    def _close(self, state: State, certificate: Certificate) -> bool:
+        """Whether a bound is small beside the start: a large one is no floor of precision, nor is a saddle."""
         start = abs(self.trace.columns["value"][0])
-        return certificate.kind is not CertificateKind.PROOF or certificate.gap <= 1e-4 * max(start, self.target)
+        if certificate.kind is CertificateKind.PROOF:
+            return certificate.gap <= 1e-4 * max(start, self.target)
+        if certificate.kind is CertificateKind.NONE and not self.problem.provable:
+            full: Certificate = state.point.certificate(None, None, np.inf)
+            return full.kind is not CertificateKind.NONE
+        return True
 
     def _separable(self, state: State, reached: bool) -> bool:
         """Whether the point or the direction is one along which the loss falls forever.

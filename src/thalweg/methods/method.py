@@ -90,6 +90,9 @@ class State:
         step_size: The step that led here.
         passes: Passes over the data this step took.
         refine: Solves (Hessian) s = v approximately, where the method can; sharpens certificates at l2 = 0.
+        exact: Whether the direction is Newton's at this point, from a factor of the Hessian there.
+        curving: A direction along which the Hessian was found to have negative curvature, if it was: no model tells
+            f - f* there.
         failure: Why no step could be taken, if so.
         note: Something the report should tell of this step.
         memory: What the method carries along.
@@ -105,6 +108,8 @@ class State:
     failure: Status | None = None
     note: str = ""
     memory: dict[str, Any] = field(default_factory=dict)
+    exact: bool = False
+    curving: Any1D | None = None
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ class LocalMetric(NamedTuple):
         natural: Whether -A^-1 g is a step worth trying as it is.
         passes: What it cost.
         refine: Solves with A, where A is the Hessian.
+        curving: A direction along which the Hessian was found to have negative curvature, if it was.
 
     """
 
@@ -42,6 +43,7 @@ class LocalMetric(NamedTuple):
     natural: bool = False
     passes: float = 0.0
     refine: Factor | None = None
+    curving: Any1D | None = None
 
     def steepest(self, gradient: Any1D) -> Any1D:
         """-A^-1 g."""
@@ -153,7 +155,8 @@ class HessianMetric(Metric):
         solve = point.factored
         if solve is None:
             return LocalMetric(passes=point.hessian_passes)
-        return LocalMetric(_of_vectors(solve), True, point.hessian_passes, solve)
+        curving = None if solve.curving is None else like(point.x, solve.curving)
+        return LocalMetric(_of_vectors(solve), True, point.hessian_passes, solve, curving)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -10,14 +11,25 @@ import numpy as np
 from thalweg.core.records import Status
 from thalweg.core.vector import Any1D, finite, flat, like, norm
 from thalweg.linalg import Factor, preconditioned_cg
-from thalweg.methods.advance import advance
+from thalweg.methods.advance import Advance, advance
 from thalweg.methods.method import Method, State
-from thalweg.methods.search import StrongWolfe
+from thalweg.methods.search import FixedStep, StrongWolfe
 
 #: Where a Hessian costs less than a few products, an older factor is not worth trying.
 LEAST_PRODUCTS = 3
 #: On kept margins a nearly exact minimum along the line costs O(n) a trial and saves steps while the Hessian changes.
 SEARCH = StrongWolfe(curvature=0.5, thorough=0.1)
+#: A decrement below this share of what has been gained, where the Hessian has negative curvature: a saddle.
+SADDLE = 1e-8
+#: Lengths that are tried to leave a saddle, each a quarter of the last.
+ESCAPES = 24
+#: Longest step along a direction of negative curvature, relative to x.
+LONGEST_ESCAPE = 10.0
+
+
+def _reach(x: Any1D) -> float:
+    """A length on the scale of x, or 1 where that is smaller."""
+    return max(1.0, norm(x))
 
 
 # --- Newton ---------------------------------------------------------------------------------------------------------
@@ -25,18 +37,30 @@ SEARCH = StrongWolfe(curvature=0.5, thorough=0.1)
 
 @dataclass(frozen=True)
 class Newton(Method):
-    """Damped Newton: H d = -g by Cholesky, a shifted factor where H is not positive definite.
+    """Damped Newton: H d = -g by Cholesky; where H is not positive definite, by |H|.
+
+    The absolute values of the eigenvalues turn negative curvature round, so that every direction descends. Where next
+    to nothing is left to gain and yet H has negative curvature, at a saddle, a step is taken along that curvature.
+    Iterates do not depend on the choice of variables: with x = A y they are the same points, up to rounding.
 
     A factor serves several steps, and ``first_solver`` may bring one from elsewhere: as long as conjugate gradients on
     the new Hessian, preconditioned by the old factor, reach a residual of ``forcing`` in a few products that cost less
     than ``share`` of a new Hessian, none is formed.
 
     Rate: quadratic once ||x - x*|| < 2 mu / (3 M). Source: Boyd and Vandenberghe, Convex Optimization (2004), 9.5.
+
+    Args:
+        forcing: Residual, relative, to which an older factor may solve.
+        share: Most products with the new Hessian that may be spent on that, as a share of forming it.
+        first_solver: A factor to start with.
+        damped: Whether the step is searched along the direction; else it is 1 wherever that leads.
+
     """
 
     forcing: float = 1e-2
     share: float = 0.3
     first_solver: Factor | None = None
+    damped: bool = True
     name: ClassVar[str] = "newton"
     needs: ClassVar[frozenset[str]] = frozenset({"value", "gradient", "hvp", "factored", "hessian_passes", "along"})
     reference: ClassVar[str] = "Boyd and Vandenberghe, Convex Optimization (2004), section 9.5"
@@ -46,27 +70,32 @@ class Newton(Method):
 
     def init(self, point: Any) -> State:
         """Factor the Hessian at the start, or try the solver that was given."""
-        return (
-            self._fresh(point, 0.0, 2.0)
-            if self.first_solver is None
-            else self._reuse(point, 0.0, self.first_solver, 2.0)
-        )
+        memory = {"first_value": point.value, "escape": None}
+        if self.first_solver is None:
+            return self._fresh(point, 0.0, 2.0, memory)
+        return self._reuse(point, 0.0, self.first_solver, 2.0, memory)
 
     def step(self, state: State) -> State:
         """Search along the Newton direction, then propose the next one with the old or a new factor."""
-        found = advance(state, SEARCH)
+        if state.memory["escape"] is not None:
+            found = _escaped(state)
+        else:
+            found = advance(state, SEARCH if self.damped else FixedStep(1.0))
         point, step_size = found.point, found.step_size
         if found.failure is not None:
-            return State(point, state.direction, state.decrement, step_size, found.passes, state.refine, found.failure)
-        if state.refine is None:
-            return self._fresh(point, step_size, found.passes)
-        return self._reuse(point, step_size, state.refine, found.passes)
+            return State(
+                point, state.direction, state.decrement, step_size, found.passes, state.refine, found.failure,
+                memory=state.memory,
+            )  # fmt: skip
+        if state.refine is None or state.refine.curving is not None:
+            return self._fresh(point, step_size, found.passes, state.memory)
+        return self._reuse(point, step_size, state.refine, found.passes, state.memory)
 
-    def _reuse(self, point: Any, step_size: float, solve: Factor, passes: float) -> State:
+    def _reuse(self, point: Any, step_size: float, solve: Factor, passes: float, memory: dict[str, Any]) -> State:
         """The direction with an older factor as preconditioner; a new one where that is not good enough."""
         limit = int(self.share * point.hessian_passes / 2)
         if limit < LEAST_PRODUCTS or not finite(point.gradient):
-            return self._fresh(point, step_size, passes)
+            return self._fresh(point, step_size, passes, memory)
 
         def precondition(r: Any1D) -> Any1D:
             return like(r, solve(flat(r)))
@@ -78,8 +107,8 @@ class Newton(Method):
         reached = reached and finite(direction)
         if reached:
             decrement = -float(point.gradient @ direction)
-            return State(point, direction, decrement, step_size, passes + 2 * products, solve)
-        fresh = self._fresh(point, step_size, passes + 2 * products)
+            return State(point, direction, decrement, step_size, passes + 2 * products, solve, memory=memory)
+        fresh = self._fresh(point, step_size, passes + 2 * products, memory)
         if solve is not self.first_solver:
             return fresh
         return replace(
@@ -87,14 +116,44 @@ class Newton(Method):
             note=f"the rehearsal's Hessian did not precondition this problem: {products} products were not enough",
         )
 
-    def _fresh(self, point: Any, step_size: float, passes: float) -> State:
+    def _fresh(self, point: Any, step_size: float, passes: float, memory: dict[str, Any]) -> State:
         gradient = point.gradient
         solve = point.factored if finite(gradient) else None
         if solve is None:
-            return State(point, -gradient, np.inf, step_size, passes, None, Status.DIVERGED)
+            return State(point, -gradient, np.inf, step_size, passes, None, Status.DIVERGED, memory=memory)
         direction = like(gradient, -solve(flat(gradient)))
+        decrement = -float(gradient @ direction)
+        curving = None if solve.curving is None else like(gradient, solve.curving)
+        little = decrement <= SADDLE * max(abs(point.value), memory["first_value"] - point.value)
+        escape = curving if little and self.damped else None
         work = passes + point.hessian_passes
-        return State(point, direction, -float(gradient @ direction), step_size, work, solve)
+        return State(
+            point, direction, decrement, step_size, work, solve,
+            memory={"first_value": memory["first_value"], "escape": escape},
+            exact=True,
+            curving=curving,
+        )  # fmt: skip
+
+
+def _escaped(state: State) -> Advance:
+    """A lower point along a direction of negative curvature, the sign and the length tried out.
+
+    The curvature promises h t^2 / 2 at the length t; a quarter of it is asked for.
+    """
+    point, direction = state.point, state.memory["escape"]
+    line = point.along(direction)
+    bend = float(direction @ point.hvp(direction))
+    length = _reach(point.x) / norm(direction)
+    # Of the two signs the one along which f falls at once, if it does, comes first.
+    first = -math.copysign(1.0, float(point.gradient @ direction))
+    with np.errstate(all="ignore"):
+        for _ in range(ESCAPES):
+            tried = {t: line.value_slope(t)[0] for t in (first * length, -first * length)}
+            t = min(tried, key=lambda t: tried[t] if tried[t] == tried[t] else math.inf)
+            if tried[t] <= point.value + 0.125 * bend * t * t < point.value:
+                return Advance(line.at(t), abs(t), None, line.passes + 2)
+            length *= 0.25
+    return Advance(point, 0.0, Status.NO_PROGRESS, line.passes + 2)
 
 
 # --- Newton-CG ------------------------------------------------------------------------------------------------------
@@ -104,8 +163,13 @@ class Newton(Method):
 class NewtonCG(Method):
     """Truncated Newton: conjugate gradients on H d = -g, to a residual of min(0.1, sqrt(||g|| / ||g_0||)) ||g||.
 
-    Memory O(d); each inner step is one Hessian-vector product (two passes).
+    Where they meet negative curvature, they end with a step along it as long as positive curvature of the same size
+    would allow. Memory O(d); each inner step is one Hessian-vector product (two passes).
     Rate: superlinear with this forcing term. Source: Nocedal and Wright, Numerical Optimization (2006), section 7.1.
+
+    Args:
+        max_products: Products with the Hessian that a direction may take.
+
     """
 
     max_products: int = 500
@@ -122,7 +186,7 @@ class NewtonCG(Method):
 
     def step(self, state: State) -> State:
         """Search along the direction, then propose the next one."""
-        found = advance(state, SEARCH)
+        found = advance(state, StrongWolfe(curvature=0.5))
         if found.failure is not None:
             return State(
                 found.point, state.direction, state.decrement, found.step_size, found.passes, None, found.failure,
@@ -137,11 +201,40 @@ class NewtonCG(Method):
             return State(point, -gradient, np.inf, step_size, passes, None, Status.DIVERGED)
         ratio = length / first_norm if first_norm > 0 else 0.0
         with np.errstate(all="ignore"):
-            direction, products, _ = preconditioned_cg(
-                point.hvp, -gradient, lambda r: r, min(0.1, ratio**0.5), self.max_products
-            )
+            direction, products, curving = _truncated(point, min(0.1, ratio**0.5), self.max_products)
         if not finite(direction):
             direction = -gradient
         decrement = -float(gradient @ direction)
         memory = {"first_norm": first_norm}
-        return State(point, direction, decrement, step_size, passes + 2 * products, memory=memory)
+        work = passes + 2 * products
+        return State(point, direction, decrement, step_size, work, memory=memory, curving=curving)
+
+
+def _truncated(point: Any, forcing: float, limit: int) -> tuple[Any1D, int, Any1D | None]:
+    """Conjugate gradients on H d = -g until the residual has shrunk, or curvature is not positive.
+
+    Returns:
+        The direction, the products used, and the direction of negative curvature if one was met.
+
+    """
+    residual = -point.gradient
+    d, p = 0.0 * residual, residual
+    rho = float(residual @ residual)
+    wanted = forcing**2 * rho
+    for count in range(1, limit + 1):
+        if not rho > 0:
+            return d, count - 1, None
+        hp = point.hvp(p)
+        bend = float(p @ hp)
+        if not bend > 0:
+            longest = LONGEST_ESCAPE * _reach(point.x) / norm(p)
+            return d + (min(rho / -bend, longest) if bend < 0 else longest) * p, count, p
+        alpha = rho / bend
+        d = d + alpha * p
+        residual = residual - alpha * hp
+        new = float(residual @ residual)
+        if new <= wanted:
+            return d, count, None
+        p = residual + (new / rho) * p
+        rho = new
+    return d, limit, None

@@ -225,7 +225,7 @@ class FunctionPoint:
         if worth and (problem.size > LARGEST_HESSIAN or problem.proven_convex):
             structured = problem.derived.structured(self.x)
             if structured is not None:
-                return Factor(lambda r: self._descending(structured, r))
+                return Factor(lambda r: self._descending(structured, r), semidefinite=problem.proven_convex)
         return self._dense_factor
 
     @cached_property
@@ -253,28 +253,28 @@ class FunctionPoint:
     def certificate(
         self, direction: Any1D | None = None, refine: Factor | None = None, wanted: float = np.inf
     ) -> Certificate:
-        """An estimate of f - f*: half the Newton decrement squared, where the Hessian is positive definite.
+        """An estimate of f - f*: half the Newton decrement squared, where the Hessian has no negative curvature.
 
         Args:
             direction: Close to Newton's direction, if one is known; else it is computed here.
-            refine: The factor that gave the direction, which may know that the Hessian is not positive definite.
+            refine: The factor that gave the direction, which may know of negative curvature.
             wanted: Not needed.
 
         """
         if not finite(self.gradient):
             return Certificate(np.inf, CertificateKind.NONE, "the gradient is not finite")
         rounding = 8 * eps(self.x) * abs(self.value)
+        if refine is not None and refine.curving is not None:
+            return Certificate(np.inf, CertificateKind.NONE, "the Hessian has negative curvature here", rounding)
         if direction is not None:
             decrement = -float(self.gradient @ direction)
             if not decrement >= 0:
                 return Certificate(np.inf, CertificateKind.NONE, "the direction does not descend", rounding)
             how = "half the decrement of the model"
-            if refine is not None and not refine.definite and not self.problem.convex:
-                how += "; the Hessian is not positive definite here: perhaps a saddle"
             return Certificate(0.5 * decrement + rounding, CertificateKind.ESTIMATE, how, rounding)
-        decrement, definite = self._newton_decrement()
-        if not definite:
-            return Certificate(np.inf, CertificateKind.NONE, "the Hessian is not positive definite here", rounding)
+        decrement, semidefinite = self._newton_decrement()
+        if not semidefinite:
+            return Certificate(np.inf, CertificateKind.NONE, "the Hessian is not positive semidefinite here", rounding)
         return Certificate(
             0.5 * decrement + rounding, CertificateKind.ESTIMATE, "half the Newton decrement squared", rounding
         )
@@ -282,11 +282,11 @@ class FunctionPoint:
     def _newton_decrement(self) -> tuple[float, bool]:
         gradient = self.gradient
         if self.problem.size <= LARGEST_HESSIAN:
-            solve = self._dense_factor
+            solve = self.factored
             if solve is None:
                 return np.inf, False
             entries = flat(gradient)
-            return float(entries @ solve(entries)), solve.definite
+            return float(entries @ solve(entries)), solve.semidefinite
         found, _, reached = preconditioned_cg(self.hvp, gradient, lambda r: r, 1e-2, CERTIFYING_PRODUCTS)
         return float(gradient @ found), reached
 
