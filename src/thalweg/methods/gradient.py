@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from thalweg.core.check import checked_number
+from thalweg.core.errors import InputError
 from thalweg.core.records import Status
 from thalweg.core.vector import Any1D, finite
 from thalweg.methods.method import Method, Noise, State, ceiling
@@ -18,6 +20,31 @@ from thalweg.methods.method import Method, Noise, State, ceiling
 EPS = float(np.finfo(np.float64).eps)
 #: A step that raises the objective is halved at most this often before the run is called diverged.
 MAX_HALVINGS = 60
+#: Longest step that tuning takes.
+LONGEST = 1e300
+
+
+def _checked_settings(method: Any) -> None:
+    """Raise if a setting makes no sense; keep the step as Python's float, which leaves float32 vectors what they are.
+
+    Raises:
+        InputError: Naming the setting.
+
+    """
+    if method.step_size is not None:
+        remedy = "leave it out: it is tuned from L, or give a number such as 1/L"
+        step_size = checked_number("step_size", method.step_size, remedy)
+        if step_size == 0:
+            raise InputError(f"step_size={method.step_size!r}: expected a number > 0", remedy)
+        object.__setattr__(method, "step_size", step_size)
+    patience = getattr(method, "patience", 1)
+    if checked_number("patience", patience, "leave it out", allow_infinity=True) == 0:
+        raise InputError(f"patience={patience!r}: expected a number > 0", "leave it out")
+
+
+def _inverse(curvature: float) -> float:
+    """1/curvature, or the longest step there is where that is beyond floating point."""
+    return min(1.0 / curvature, LONGEST)
 
 
 def _start(point: Any, step_size: float | None) -> State:
@@ -66,6 +93,9 @@ class GradientDescent(Method):
     needs: ClassVar[frozenset[str]] = frozenset({"value", "gradient"})
     reference: ClassVar[str] = "Nesterov, Lectures on Convex Optimization (2018), section 2.1.5"
 
+    def __post_init__(self) -> None:
+        _checked_settings(self)
+
     @property
     def is_tuned(self) -> bool:
         """Whether the step is known."""
@@ -75,7 +105,8 @@ class GradientDescent(Method):
         self, largest: float, smallest: float, *, quadratic: bool = False, noise: Noise | None = None
     ) -> GradientDescent:
         """The step for curvatures between ``smallest`` (mu) and ``largest`` (L)."""
-        return replace(self, step_size=2.0 / (largest + smallest) if quadratic else 1.0 / largest, guard=True)
+        step_size = _inverse(0.5 * (largest + smallest) if quadratic else largest)
+        return replace(self, step_size=step_size, guard=True)
 
     def rate(self, largest: float, smallest: float, *, quadratic: bool = False) -> float:
         """The factor by which f - f* shrinks a step, at worst."""
@@ -122,6 +153,11 @@ class HeavyBall(Method):
     needs: ClassVar[frozenset[str]] = frozenset({"value", "gradient"})
     reference: ClassVar[str] = "Polyak, USSR Computational Mathematics and Mathematical Physics 4 (1964), 1-17"
 
+    def __post_init__(self) -> None:
+        _checked_settings(self)
+        if not checked_number("momentum", self.momentum, "give a number in [0, 1)") < 1:
+            raise InputError(f"momentum={self.momentum!r}: expected a number in [0, 1)", "0.9 is usual")
+
     @property
     def is_tuned(self) -> bool:
         """Whether the step is known."""
@@ -133,7 +169,7 @@ class HeavyBall(Method):
         """Step and momentum for curvatures between ``smallest`` (mu) and ``largest`` (L)."""
         root = math.sqrt(largest / smallest)
         beta = ((root - 1) / (root + 1)) ** 2
-        return replace(self, step_size=(2 + 2 * beta) / (largest + smallest), momentum=beta)
+        return replace(self, step_size=(1 + beta) * _inverse(0.5 * (largest + smallest)), momentum=beta)
 
     def rate(self, largest: float, smallest: float, *, quadratic: bool = True) -> float:
         """The factor by which f - f* shrinks a step, asymptotically."""
@@ -189,6 +225,9 @@ class Nesterov(Method):
     needs: ClassVar[frozenset[str]] = frozenset({"value", "gradient"})
     reference: ClassVar[str] = "O'Donoghue and Candes, Foundations of Computational Mathematics 15 (2015), 715-732"
 
+    def __post_init__(self) -> None:
+        _checked_settings(self)
+
     @property
     def is_tuned(self) -> bool:
         """Whether the step is known."""
@@ -198,7 +237,7 @@ class Nesterov(Method):
         self, largest: float, smallest: float, *, quadratic: bool = False, noise: Noise | None = None
     ) -> Nesterov:
         """The step for a largest curvature of ``largest`` (L)."""
-        return replace(self, step_size=1.0 / largest)
+        return replace(self, step_size=_inverse(largest))
 
     def rate(self, largest: float, smallest: float, *, quadratic: bool = False) -> float:
         """The factor by which f - f* shrinks a step, about."""
