@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from thalweg.expr.taylor import Taylor, taylor
     from thalweg.expr.transforms import hvp, jvp, vjp
     from thalweg.methods import (
+        BFGS,
+        DFP,
         LBFGS,
         SGD,
         SVRG,
@@ -139,11 +141,13 @@ _HOMES = {
         "AdaGrad",
         "Adam",
         "AdamW",
+        "BFGS",
         "ClipNorm",
         "ClipValue",
         "ConjugateGradients",
         "Cosine",
         "Cyclic",
+        "DFP",
         "ExponentialAverage",
         "GradientDescent",
         "HeavyBall",

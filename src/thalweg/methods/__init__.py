@@ -9,7 +9,7 @@ from thalweg.methods.gradient import GradientDescent, HeavyBall, Nesterov
 from thalweg.methods.gradient_transform import ClipNorm, ClipValue, GradientTransform, Precondition, WeightDecay
 from thalweg.methods.method import Method, Noise, State
 from thalweg.methods.newton import Newton, NewtonCG
-from thalweg.methods.quasi_newton import LBFGS
+from thalweg.methods.quasi_newton import BFGS, DFP, LBFGS
 from thalweg.methods.root import find_root
 from thalweg.methods.schedule import (
     Constant,
@@ -32,7 +32,7 @@ METHODS: dict[str, Method] = {
 #: Every method by name, with its default settings.
 REGISTER: dict[str, Method] = {
     **METHODS,
-    **{method.name: method for method in (ConjugateGradients(), LevenbergMarquardt())},
+    **{method.name: method for method in (BFGS(), DFP(), ConjugateGradients(), LevenbergMarquardt())},
     **{method.name: method for method in (SGD(), SVRG(), AdaGrad(), RMSProp(), Adam(), AdamW(), Lion(), NagGs())},
 }
 
@@ -41,12 +41,14 @@ __all__ = [
     "Adam",
     "AdamW",
     "Average",
+    "BFGS",
     "ClipNorm",
     "ClipValue",
     "ConjugateGradients",
     "Constant",
     "Cosine",
     "Cyclic",
+    "DFP",
     "ExponentialAverage",
     "GradientDescent",
     "GradientTransform",
