@@ -271,3 +271,15 @@ def test_compare_prints_a_table_and_draws_it(tmp_path):
     done = thalweg("compare", "iris", "--methods", "nwton", cwd=tmp_path)
     assert done.returncode == 2
     assert "'nwton'" in done.stderr and "hint:" in done.stderr
+
+
+def test_rate_of_a_formula_and_of_a_file(tmp_path):
+    done = thalweg("rate", "1/3^k", cwd=tmp_path)
+    assert done.returncode == 0 and "linear, q = 0.3333" in done.stdout
+    (tmp_path / "losses.csv").write_text("step,loss\n" + "\n".join(f"{k},{2 * 0.8**k}" for k in range(60)) + "\n")
+    found = json.loads(thalweg("rate", "losses.csv", "--json", cwd=tmp_path).stdout)
+    assert found["kind"] == "linear"
+    assert abs(found["q"] - 0.8) < 1e-3
+    for arguments, words in ((["none.csv"], "no file"), (["losses.csv", "--column", "x"], "'x'"), (["1/3^"], "hint:")):
+        done = thalweg("rate", *arguments, cwd=tmp_path)
+        assert done.returncode == 2 and words in done.stderr

@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from thalweg.problems.module import ModuleProblem
     from thalweg.problems.noisy import Noisy
     from thalweg.reports import plot, report
+    from thalweg.theory.rates import Rate, rate
 
 #: Where each public name lives; a room is loaded when a name of it is first used.
 _HOMES = {
@@ -178,6 +179,7 @@ _HOMES = {
     "thalweg.problems.module": ("ModuleProblem",),
     "thalweg.problems": ("FiniteSum", "Function", "LeastSquares", "Loss", "Quadratic", "Target", "problem"),
     "thalweg.reports": ("plot", "report"),
+    "thalweg.theory.rates": ("Rate", "rate"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -182,6 +182,36 @@ def compare(
         print(plot(found, axis=axis).save(out), file=sys.stderr if as_json else sys.stdout)
 
 
+@app.command()
+def rate(
+    source: Annotated[str, typer.Argument(help='A CSV file with a column of losses, or a formula in k: "1/3^k".')],
+    column: Annotated[
+        str | None, typer.Option(help="Name or number of the column. Default: the one of losses.")
+    ] = None,
+    limit: Annotated[float | None, typer.Option(help="What the sequence converges to. Default: estimated.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say how fast a sequence converges: sublinear, linear, superlinear, quadratic, or linear to a floor."""
+    from thalweg.core.errors import InputError
+    from thalweg.data.series import load_series
+    from thalweg.theory.rates import rate as classify
+
+    named = Path(source)
+    if named.is_file() or named.suffix.lower() in (".csv", ".tsv", ".txt", ".npy", ".gz"):
+        found = classify(load_series(named, column), limit=limit)
+    elif column is not None:
+        raise InputError(f"column={column!r} is given with a formula", "leave it out, or give a file")
+    else:
+        found = classify(source, limit=limit)
+    if as_json:
+        print(json.dumps(found.record()))
+        return
+    page = _Page("confidence", show=True)
+    page.add("rate", f"{found.kind}" + (f", {found.figures}" if found.figures else ""))
+    page.add("evidence", found.why)
+    page.add("confidence", f"{found.confidence:.2f}")
+
+
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def derive(
     context: typer.Context,
