@@ -97,6 +97,7 @@ class Function:
         }  # fmt: skip
         self.first_order_given = gradient is not None or value_and_gradient is not None
         self._derivatives = derivatives
+        self._at_start: tuple[float, Any1D] | None = None
         if derivatives is None:  # who brings their own has looked at the function
             self.at(self.x0)._checked_start()
 
@@ -145,6 +146,9 @@ class FunctionPoint:
         self._line: FunctionLine | None = None
 
     def _checked_start(self) -> None:
+        if "value_and_gradient" in self.problem.given:
+            _ = self._both  # which takes the place of f
+            return
         with np.errstate(all="ignore"):
             _number(self.problem.f(as_user_sees(self.x)), "f(x0)")
 
@@ -160,6 +164,14 @@ class FunctionPoint:
 
     @cached_property
     def _both(self) -> tuple[float, Any1D]:
+        problem = self.problem
+        if self.x is not problem.x0:
+            return self._evaluated()
+        if problem._at_start is None:  # a check, a target, a tuning and a run all begin there
+            problem._at_start = self._evaluated()
+        return problem._at_start
+
+    def _evaluated(self) -> tuple[float, Any1D]:
         problem, given, seen = self.problem, self.problem.given, as_user_sees(self.x)
         with np.errstate(all="ignore"):  # a trial may leave the domain; whoever made it looks at what came of it
             if "value_and_gradient" in given:
