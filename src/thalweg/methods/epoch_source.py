@@ -33,8 +33,9 @@ def dot(row, x):
 """
 #: Below this size the common factor of lazily shrunk coefficients is multiplied out.
 SMALLEST_FACTOR = "1e-100"
-#: An index that cannot be negative saves numba a comparison: three times as fast.
+#: Indices that cannot be negative save numba a comparison each, and half of the time.
 COLUMN = "np.uint64(indices[k])"
+ROW = "lo, hi = np.uint64(indptr[i]), np.uint64(indptr[i + 1])"
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def epoch_text(slope: str, update: EntryUpdate, shape: Shape) -> str:
     slots = [f"s{k}" for k in range(len(update.slots))]
     gathered = ["for k in range(lo, hi):", f"    z += data[k] * v[{COLUMN}]"]
     scattered = ["for k in range(lo, hi):", f"    G[{COLUMN}] += u * data[k]"]
-    margin = ["lo, hi = indptr[i], indptr[i + 1]", "z = 0.0", *gathered] if shape.sparse else ["z = dot(A[i], v)"]
+    margin = [ROW, "z = 0.0", *gathered] if shape.sparse else ["z = dot(A[i], v)"]
     spread = scattered if shape.sparse else ["row = A[i]", "for j in range(d):", "    G[j] += u * row[j]"]
     entry = "(G[j] * share_of_one - shift[j] * total) * scale[j]" if shape.changed else "G[j] * share_of_one"
     entry += " + share * (ridge[j] * xj" + (" + centre_gradient[j])" if shape.anchored else ")")
@@ -175,8 +176,9 @@ def lazy_text(slope: str, anchored: bool, weighted: bool) -> str:
         "        total = 0.0",
         "        for r in range(start, stop):",
         "            i = order[r]",
+        f"            {ROW}",
         "            z = 0.0",
-        "            for k in range(indptr[i], indptr[i + 1]):",
+        "            for k in range(lo, hi):",
         f"                z += data[k] * held[{COLUMN}]",
         f"            u = slope(factor * z{correction} + offset * b0, y[i])" + " - slopes[i]" * anchored,
         *["            u *= weights[i]"] * weighted,
@@ -192,8 +194,9 @@ def lazy_text(slope: str, anchored: bool, weighted: bool) -> str:
         "            factor = 1.0",
         "        for r in range(start, stop):",
         "            i = order[r]",
+        f"            {ROW}",
         "            u = a * us[r - start] / factor",
-        "            for k in range(indptr[i], indptr[i + 1]):",
+        "            for k in range(lo, hi):",
         f"                held[{COLUMN}] -= u * data[k]",
         "        b0 -= a * (offset * total" + " + share * centre_gradient[d]" * anchored + " + decay * b0)",
         "    for j in range(d):",
