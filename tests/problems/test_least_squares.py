@@ -143,6 +143,5 @@ def test_what_is_no_least_squares_problem_is_refused(arguments, message):
 def test_a_jacobian_of_another_shape_is_refused():
     with pytest.raises(InputError, match="jacobian=7 is no function"):
         LeastSquares(decay, X, jacobian=7)
-    problem = LeastSquares(decay, X, jacobian=lambda x: slopes(x).T)
     with pytest.raises(InputError, match=r"jacobian gave shape \(2, 12\) for 12 residuals of 2 parameters"):
-        _ = problem.at(X).jacobian
+        LeastSquares(decay, X, jacobian=lambda x: slopes(x).T)

@@ -83,6 +83,7 @@ class Function:
         self.f = f
         self.x0 = as_vector(x0)
         self.size = int(self.x0.size)
+        self._plain = None if isinstance(self.x0, Vector) else self.x0.dtype
         self.convex = convex
         self.minimum = minimum
         self.minimiser = minimiser
@@ -110,6 +111,8 @@ class Function:
 
     def at(self, x: Any1D) -> FunctionPoint:
         """The point at x, laid out like the start."""
+        if type(x) is np.ndarray and x.dtype is self._plain:
+            return FunctionPoint(self, x)  # nearly always
         if not isinstance(x, Vector) and not isinstance(self.x0, Vector):
             x = x.astype(self.x0.dtype, copy=False)  # a step size of NumPy's makes float64 of float32
         elif not isinstance(x, Vector) or not isinstance(self.x0, Vector) or x.form != self.x0.form:
@@ -143,33 +146,35 @@ class FunctionPoint:
     def __init__(self, problem: Function, x: Any1D) -> None:
         self.problem = problem
         self.x = x
+        self._pair: tuple[float, Any1D] | None = None
         self._line: FunctionLine | None = None
 
     def _checked_start(self) -> None:
         if "value_and_gradient" in self.problem.given:
-            _ = self._both  # which takes the place of f
+            _ = self.value  # the pair takes the place of f
             return
         with np.errstate(all="ignore"):
             _number(self.problem.f(as_user_sees(self.x)), "f(x0)")
 
-    @cached_property
+    @property
     def value(self) -> float:
         """The objective."""
-        return self._both[0]
+        return (self._pair or self._both())[0]
 
     @property
     def gradient(self) -> Any1D:
         """The gradient, laid out like x."""
-        return self._both[1]
+        return (self._pair or self._both())[1]
 
-    @cached_property
     def _both(self) -> tuple[float, Any1D]:
         problem = self.problem
         if self.x is not problem.x0:
-            return self._evaluated()
-        if problem._at_start is None:  # a check, a target, a tuning and a run all begin there
-            problem._at_start = self._evaluated()
-        return problem._at_start
+            self._pair = self._evaluated()
+        else:
+            if problem._at_start is None:  # a check, a target, a tuning and a run all begin there
+                problem._at_start = self._evaluated()
+            self._pair = problem._at_start
+        return self._pair
 
     def _evaluated(self) -> tuple[float, Any1D]:
         problem, given, seen = self.problem, self.problem.given, as_user_sees(self.x)
@@ -325,10 +330,11 @@ class FunctionLine:
 
     def at(self, t: float) -> Any:
         """The point at t."""
-        if t not in self._trials:
-            self._trials[t] = self.start.problem.at(self.start.x + t * self.direction)
+        point = self._trials.get(t)
+        if point is None:
+            point = self._trials[t] = self.start.problem.at(self.start.x + t * self.direction)
             self.passes += 2.0
-        return self._trials[t]
+        return point
 
 
 def _number(value: Any, name: str) -> float:
@@ -338,6 +344,8 @@ def _number(value: Any, name: str) -> float:
         InputError: It is not one real number.
 
     """
+    if type(value) is float or type(value) is np.float64:
+        return float(value)  # nearly always
     if is_torch_array(value):
         value = value.detach().cpu().numpy()
     if np.shape(value) != () or np.asarray(value).dtype.kind not in "fiu":

@@ -129,6 +129,13 @@ class LeastSquares:
         self.residuals = residuals if isinstance(residuals, Residuals) else Residuals(residuals)
         name = name or getattr(self.residuals.residuals, "__name__", "least squares")
         self.name = "least squares" if name == "<lambda>" else name
+        self.x0: np.ndarray = start
+        self.size = int(start.size)
+        self.minimum, self.minimiser, self.convex = minimum, minimiser, convex
+        self._given = jacobian
+        self._derived = WarmedUp(derive_jacobian(self.residuals))
+        with np.errstate(all="ignore"):
+            self.count = int(self._checked(self.residuals(start)).size)
         self.objective = Function(
             SumOfSquares(self.residuals.residuals),
             start,
@@ -138,13 +145,6 @@ class LeastSquares:
             convex=convex,
             name=self.name,
         )
-        self.x0: np.ndarray = start
-        self.size = int(start.size)
-        self.minimum, self.minimiser, self.convex = minimum, minimiser, convex
-        self._given = jacobian
-        self._derived = WarmedUp(derive_jacobian(self.residuals))
-        with np.errstate(all="ignore"):
-            self.count = int(self._checked(self.residuals(start)).size)
 
     def __repr__(self) -> str:
         return f"LeastSquares({self.name}, {self.count} residuals, {self.size} parameters)"
