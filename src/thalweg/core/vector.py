@@ -180,7 +180,7 @@ def like(x: Any1D, entries: np.ndarray) -> Any1D:
 
 def norm(x: Any1D) -> float:
     """The Euclidean length."""
-    return math.sqrt(max(float(x @ x), 0.0)) if isinstance(x, Vector) else float(np.linalg.norm(x))
+    return math.sqrt(max(float(x @ x), 0.0))
 
 
 def finite(x: Any1D) -> bool:

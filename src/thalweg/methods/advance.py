@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 from thalweg.core.records import Status
@@ -30,16 +31,16 @@ def advance(state: State, search: Search, first: float = 1.0, flatten: float = 1
     """Search along the state's direction.
 
     Args:
-        state: Where to search from, and its direction.
+        state: Where to search from, and its direction; its decrement is -g'd.
         search: How.
         first: First trial.
         flatten: Largest ratio of final to initial derivative that the direction asks for.
 
     """
     point = state.point
-    slope = float(point.gradient @ state.direction)
-    if not slope < 0:
-        return Advance(point, 0.0, Status.LINE_SEARCH_FAILED if slope > 0 else Status.NO_PROGRESS, 0.0)
+    slope = -state.decrement
+    if not -math.inf < slope < 0:
+        return Advance(point, 0.0, Status.NO_PROGRESS if slope == 0 else Status.LINE_SEARCH_FAILED, 0.0)
     line = point.along(state.direction)
     found = search.find(line, point.value, slope, first, flatten)
     if found.unbounded:

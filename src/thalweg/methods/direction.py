@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
 from thalweg.core.vector import Any1D, norm
 from thalweg.methods.method import State
 from thalweg.methods.metric import LocalMetric
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(NamedTuple):
     """A direction and how to search along it.
 
     Attributes:
@@ -29,7 +28,7 @@ class Proposal:
     direction: Any1D
     first: float = 1.0
     flatten: float = 1.0
-    memory: dict[str, Any] = field(default_factory=dict)
+    memory: dict[str, Any] = {}
     passes: float = 0.0
 
 
