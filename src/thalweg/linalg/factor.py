@@ -53,8 +53,10 @@ def factor(matrix: np.ndarray) -> Factor:
 
     diagonal = np.diag(matrix)
     largest = float(np.abs(diagonal).max(initial=0.0))
-    if largest == 0.0:
-        return Factor(lambda r: r.copy())
+    if not matrix.any():
+        return Factor(lambda r: r.copy(), semidefinite=True)
+    if largest == 0.0:  # indefinite: the size of what stands beside the diagonal is the only scale there is
+        largest = float(np.abs(matrix).max()) / LEAST_DIAGONAL
     scale = 1.0 / np.sqrt(np.maximum(np.abs(diagonal), largest * LEAST_DIAGONAL))
     scaled = matrix * scale
     scaled *= scale[:, None]

@@ -19,6 +19,7 @@ from thalweg.core.events import Event, Finished, Started, Stepped, StopRun
 from thalweg.core.records import Certificate, CertificateKind, Cost, Solution, Status, Trace
 from thalweg.core.vector import Any1D, finite, norm
 from thalweg.methods.estimating import Estimating
+from thalweg.methods.further import further_fall
 from thalweg.methods.kept import Kept
 from thalweg.methods.method import Method, State, ceiling, check_oracles
 from thalweg.methods.noise_floor import LEAST, hovers
@@ -26,6 +27,10 @@ from thalweg.methods.noise_floor import LEAST, hovers
 EPS = float(np.finfo(np.float64).eps)
 #: Steps of a Newton method in which the bound must halve: else it creeps.
 CRAWL_STEPS = 60
+#: A run that has fallen this many times further than the ceiling is above the start falls without end.
+BOTTOMLESS = 1e22
+#: Ends at which a bound below the target, if the best point has one after all, is what counts.
+SHORT_OF_IT = (Status.NO_PROGRESS, Status.LINE_SEARCH_FAILED, Status.PRECISION_FLOOR, Status.BUDGET_SPENT)
 
 
 def drive(
@@ -72,7 +77,9 @@ def drive(
         )
     try:
         yield Started(method.name, point.value, target)
-        yield from run.loop(method.init(point)) if resumed is None else run.loop(run.restored(resumed), recorded=True)
+        with np.errstate(all="ignore"):
+            state = method.init(point) if resumed is None else run.restored(resumed)
+        yield from run.loop(state, recorded=resumed is not None)
     except KeyboardInterrupt:
         run.status = Status.INTERRUPTED
     except StopRun:
@@ -105,6 +112,7 @@ class _Run:
         self.lowest, self.improved = np.inf, 0
         self.halved: tuple[int, float] = (0, np.inf)
         self.ceiling = np.inf
+        self.bottomless = False
         self.started, self.started_cpu = time.perf_counter(), time.process_time()
 
     @property
@@ -167,8 +175,7 @@ class _Run:
             reached = certificate.gap <= self.target or self.method.noisy and self._reached()
             ended = self._ended(state, certificate, reached)
             if ended is not None:
-                self.status = ended
-                self._certify_in_full(state)
+                self._end(ended, state)
                 return
             if reached:
                 self.polished += not recorded
@@ -176,8 +183,7 @@ class _Run:
                 if not self._worth_polishing(certificate, self.polished):
                     return
             elif self.steps >= self.max_steps or time.perf_counter() - self.started > self.max_seconds:
-                self.status = Status.BUDGET_SPENT
-                self._certify_in_full(state)
+                self._end(Status.BUDGET_SPENT, state)
                 return
             with np.errstate(all="ignore"):  # steps may leave the floating-point range; what came of them is looked at
                 state = self.method.step(state)
@@ -197,14 +203,37 @@ class _Run:
         """Whether the best point so far meets the target."""
         return self.best is not None and self.best[1].gap <= self.target
 
-    def _certify_in_full(self, state: State) -> None:
-        """At the end of a run that missed its target, spend what it takes on the best bound."""
-        if self.best is None or self._reached():
+    def _end(self, status: Status, state: State) -> None:
+        """End a run that missed its target, as far as it knows: spend what it takes on the best bound."""
+        self.status = status
+        if self.best is None or self._reached() or status is Status.DIVERGED:
             return
-        if self.best[0] is state.point:
+        if self.best[0] is state.point and self.problem.provable:
             self.best = state.point, self._certify(state, np.inf)
-        elif self.method.noisy and self.status is not Status.DIVERGED:  # the last point is seldom the best
-            self.best = self.best[0], self.best[0].certificate(None, None, np.inf)
+        else:  # of methods with momentum or noise the last point is seldom the best
+            self.best = self.best[0], self._in_full(self.best[0])
+        if self._reached() and status in SHORT_OF_IT:
+            self.status = Status.CONVERGED
+
+    @np.errstate(all="ignore")
+    def _in_full(self, point: Any) -> Certificate:
+        """The best bound at a point, of which no direction is known."""
+        certificate: Certificate = point.certificate(None, None, np.inf)
+        return self._probed(point, -1.0 * point.gradient, certificate)
+
+    def _probed(self, point: Any, direction: Any1D, certificate: Certificate) -> Certificate:
+        """An estimate that meets the target, or how far f is seen to fall where that is more."""
+        if self.problem.provable or self.method.noisy or not certificate.gap <= self.target:
+            return certificate
+        fall, trials = further_fall(point, direction, certificate.rounding)
+        self.passes += 2.0 * trials
+        if fall == np.inf:
+            self.bottomless = True
+            how = "f falls at every distance from here"
+            return Certificate(np.inf, CertificateKind.NONE, how, certificate.rounding)
+        if fall <= certificate.gap:
+            return certificate
+        return replace(certificate, gap=fall, how="f is seen to fall further than its model says")
 
     @np.errstate(all="ignore")
     def _certify(self, state: State, wanted: float) -> Certificate:
@@ -217,10 +246,11 @@ class _Run:
         if self.method.certifies or learned:
             certificate: Certificate = state.point.certificate(state.direction, state.refine, wanted)
             if not self.problem.provable:
-                return self.estimating(state, certificate, self.schedule.values, self.steps, learned)
+                judged = self.estimating(state, certificate, self.schedule.values, self.steps, learned)
+                return self._probed(state.point, state.direction, judged)
         elif self.schedule.due(self.steps) or wanted > self.target:
             # A first-order direction says little about f*; a Newton direction computed for the purpose says all.
-            certificate = state.point.certificate(None, None, wanted)
+            certificate = self._probed(state.point, state.direction, state.point.certificate(None, None, wanted))
             self.schedule.missed(self.steps, certificate.gap)
         else:
             certificate = Certificate(np.inf, CertificateKind.PROOF, "not computed at this step")
@@ -257,19 +287,20 @@ class _Run:
 
     def _better(self, point: Any, certificate: Certificate) -> tuple[Any, Certificate]:
         """The better of this point and the best so far."""
-        if self.best is None or point.value < self.best[0].value:
+        if self.best is None or -np.inf < point.value < self.best[0].value:
             return point, certificate
         best, known = self.best
-        if not self.method.noisy:
-            return (point, certificate) if certificate.gap <= known.gap < np.inf else self.best
+        rounding = 4 * EPS * abs(point.value)
+        if certificate.gap <= known.gap < np.inf and point.value <= best.value + 2 * rounding:
+            return point, certificate
         # Values come and go: the lowest stays, and what a later point tells of f* holds for it.
-        gap = certificate.gap - (point.value - best.value) + 4 * EPS * abs(point.value)
-        if certificate.kind is CertificateKind.PROOF and 0 <= gap < known.gap:
+        gap = certificate.gap - (point.value - best.value) + rounding * (point.value != best.value)
+        if gap >= 0 and (gap := max(gap, certificate.rounding)) < known.gap:
             return best, replace(certificate, gap=gap, how=_other(certificate.how))
         return self.best
 
     def _ended(self, state: State, certificate: Certificate, reached: bool) -> Status | None:
-        if state.failure is Status.DIVERGED or not state.point.value <= self.ceiling:
+        if state.failure is Status.DIVERGED or not self._floor <= state.point.value <= self.ceiling or self.bottomless:
             return Status.DIVERGED
         look = self.method.certifies or self.schedule.last_attempt == self.steps
         if look and self.problem.l2 == 0 and self.problem.convex and self._separable(state, reached):
@@ -305,14 +336,19 @@ class _Run:
         return hovers(self.trace["value"], self.trace["step_size"])
 
     def _close(self, state: State, certificate: Certificate) -> bool:
-        """Whether a bound is small beside the start: a large one is no floor of precision, nor is a saddle."""
+        """Whether a bound is small beside the start, an estimate beside f: a large one is no floor of precision."""
         start = abs(self.trace.columns["value"][0])
-        if certificate.kind is CertificateKind.PROOF:
-            return certificate.gap <= 1e-4 * max(start, self.target)
-        if certificate.kind is CertificateKind.NONE and not self.problem.provable:
-            full: Certificate = state.point.certificate(None, None, np.inf)
-            return full.kind is not CertificateKind.NONE
-        return True
+        if not self.problem.provable:
+            certificate = self._in_full(state.point)
+            beside = max(abs(state.point.value), self.target)
+            return certificate.kind is not CertificateKind.NONE and certificate.gap <= 1e-4 * beside
+        return certificate.kind is not CertificateKind.PROOF or certificate.gap <= 1e-4 * max(start, self.target)
+
+    @property
+    def _floor(self) -> float:
+        """The value below which f is taken to have no minimum."""
+        start = self.trace.columns["value"][0]
+        return float(start - BOTTOMLESS * max(self.ceiling - start, self.target))
 
     def _separable(self, state: State, reached: bool) -> bool:
         """Whether the point or the direction is one along which the loss falls forever.
@@ -343,7 +379,10 @@ class _Run:
         """The best point with its record."""
         point, certificate = self.best or (start, Certificate(np.inf, CertificateKind.NONE, "no step was completed"))
         if self.status is Status.DIVERGED:
-            certificate = Certificate(np.inf, CertificateKind.NONE, "the run diverged")
+            how = "f falls at every distance from a point of the run" if self.bottomless else "the run diverged"
+            certificate = Certificate(np.inf, CertificateKind.NONE, how)
+        elif certificate.gap == np.inf:  # a bound that was not computed proves nothing
+            certificate = replace(certificate, kind=CertificateKind.NONE)
         return Solution(
             x=point.x,
             value=point.value,
