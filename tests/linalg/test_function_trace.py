@@ -197,6 +197,8 @@ def test_the_same_seed_gives_the_same_numbers():
         ({"smallest": "0"}, "smallest='0': expected a finite number"),
         ({"smallest": True}, "smallest=True: expected a finite number"),
         ({"smallest": 5.0}, r"smallest=5, but the matrix has an eigenvalue at or below [1-4]"),
+        ({"function": "log"}, "function is a str: expected a function of an array of eigenvalues; pass numpy.exp"),
+        ({"function": lambda t: np.sqrt(t + 0j)}, "function returned entries of type complex128: expected real"),
         ({"function": np.sum}, r"function returned shape \(\)"),
         ({"function": lambda t: t[:1]}, "function returned shape"),
         ({"function": lambda t: np.log(t - 6)}, r"function is nan within rounding of [1-5]\.\d+, an estimate"),
@@ -210,3 +212,15 @@ def test_bad_arguments_are_named(changes, message):
     arguments = {"apply": lambda v: np.linspace(1, 12, 12) * v, "size": 12, "generator": 0, "function": np.exp}
     with pytest.raises(InputError, match=message):
         trace_of_function(**arguments | {"probes": 2, "steps": 5} | changes)
+
+
+def test_a_function_may_write_on_its_argument():
+    def halved(t):
+        t /= 2
+        return t
+
+    eigenvalues = np.linspace(1, 2, 40)
+    found = [
+        trace_of_function(lambda v: eigenvalues * v, 40, 0, f, probes=3, steps=8) for f in (halved, lambda t: t / 2)
+    ]
+    assert found[0] == found[1]

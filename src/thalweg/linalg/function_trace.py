@@ -81,6 +81,11 @@ def trace_of_function(
     product = Product(apply, size)
     checked_probes(probes)
     checked_count("steps", steps, "pass the number of products for each probe, e.g. steps=30")
+    if not callable(function):
+        raise InputError(
+            f"function is a {type(function).__name__}: expected a function of an array of eigenvalues",
+            "pass numpy.exp, or lambda t: 1 / t",
+        )
     if smallest is not None:
         smallest = _checked_bound(smallest)
     return sum_over_spectrum(product, generator, function, probes, steps, smallest, enclosed, _not_finite)

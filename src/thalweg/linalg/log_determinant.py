@@ -76,10 +76,11 @@ def log_determinant(
 
     whole = Product(split, product.size)
     found = sum_over_spectrum(whole, generator, np.log, probes, steps, smallest, True, _not_definite)
-    rounding = product.eps * math.sqrt(product.size) * abs(preconditioner.log_determinant)
+    known = float(preconditioner.log_determinant)
+    rounding = product.eps * math.sqrt(product.size) * abs(known)
     return replace(
         found,
-        value=found.value + preconditioner.log_determinant,
+        value=found.value + known,
         standard_error=found.standard_error + rounding,
         products=product.count + preconditioner.products,
     )

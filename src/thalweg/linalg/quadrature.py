@@ -70,10 +70,16 @@ def values_at(function: Function, nodes: np.ndarray) -> np.ndarray:
         nodes: Shape (k,).
 
     Raises:
-        InputError: If the function returns another shape.
+        InputError: If the function returns another shape, or no real numbers.
 
     """
-    values = np.asarray(function(nodes), dtype=np.float64)
+    values = np.asarray(function(nodes.copy()))  # a function may write on what it is given
+    if values.dtype.kind not in "fiub":
+        raise InputError(
+            f"function returned entries of type {values.dtype}: expected real numbers",
+            "return one real number for each node, as numpy.sqrt does where it is defined",
+        )
+    values = values.astype(np.float64, copy=False)
     if values.shape != nodes.shape:
         raise InputError(
             f"function returned shape {values.shape} for nodes of shape {nodes.shape}",
