@@ -6,26 +6,37 @@ A pair is s = x_{k+1} - x_k with y = g_{k+1} - g_k.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from thalweg.core.check import checked_number
 from thalweg.core.errors import InputError
-from thalweg.core.vector import flat, like
+from thalweg.core.records import Status
+from thalweg.core.vector import Any1D, finite, flat, like, norm
 from thalweg.methods.composed import Descent
 from thalweg.methods.direction import Direction, Proposal, first_trial
 from thalweg.methods.limited import FIRST_FLATTEN, LimitedMemory
 from thalweg.methods.method import Method, State
 from thalweg.methods.metric import LocalMetric
 from thalweg.methods.search import FixedStep, Search, StrongWolfe
-from thalweg.methods.secant import LEAST_CURVATURE, bfgs_inverse, dfp_inverse, powell_damped
+from thalweg.methods.secant import LEAST_CURVATURE, bfgs_inverse, dfp_inverse, powell_damped, sr1_direct
+from thalweg.methods.trust_region import trust_region_step
 
 #: Parameters up to which a matrix is carried along.
 LARGEST_MATRIX = 10_000
 #: Updates, in multiples of the number of parameters, at which an inverse that is too small may still be rescaled.
 RESCALED_UPDATES = 2
+#: Least |r's|, relative to |r||s|, that a rank-one update is made from.
+LEAST_RESIDUAL = 1e-8
+#: Share of the promised decrease that a step must bring to be taken.
+LEAST_GAIN = 1e-4
+#: Trials of a step before it is given up.
+MAX_TRIALS = 60
+#: A change of f below so many times its size is rounding.
+HIDDEN = 8 * 2.0**-52
 UPDATES = {"bfgs": bfgs_inverse, "dfp": dfp_inverse}
 
 
@@ -63,11 +74,7 @@ class Secant(Direction):
 
     def first(self, point: Any, metric: LocalMetric) -> Proposal:
         """-A^-1 g."""
-        if point.x.size > LARGEST_MATRIX:
-            raise InputError(
-                f"a matrix for {point.x.size} parameters takes {8e-9 * point.x.size**2:.1f} GB",
-                "use LBFGS(), which keeps a few pairs",
-            )
+        check_size(point)
         direction = metric.steepest(point.gradient)
         return Proposal(direction, 1.0 if metric.natural else first_trial(direction), FIRST_FLATTEN)
 
@@ -91,6 +98,20 @@ class Secant(Direction):
             return self.first(point, metric)
         direction = like(point.x, -(inverse @ gradient))
         return Proposal(direction, memory={"inverse": inverse, "updates": updates})
+
+
+def check_size(point: Any) -> None:
+    """Raise where a matrix over all entries of x would not fit.
+
+    Raises:
+        InputError: There are more than 10,000.
+
+    """
+    if point.x.size > LARGEST_MATRIX:
+        gigabytes = 8e-9 * point.x.size**2
+        raise InputError(
+            f"a matrix for {point.x.size} parameters takes {gigabytes:.1f} GB", "use LBFGS(), which keeps a few pairs"
+        )
 
 
 def _first_inverse(point: Any, metric: LocalMetric, curvature: float, y: np.ndarray) -> np.ndarray:
@@ -175,6 +196,102 @@ class DFP(Method):
     def step(self, state: State) -> State:
         """Search along -C g, then update C."""
         return self._composed.step(state)
+
+
+# --- SR1 ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SR1(Method):
+    """x <- x + s with s the least of g's + s'Bs/2 within a radius, B by the symmetric rank-one update.
+
+    B need not be positive definite, which a search along -B^-1 g would require and a trust region does not: negative
+    curvature is used. B learns from rejected steps too. The radius doubles where f falls as promised, and halves where
+    it does not. Pairs with |r's| < 1e-8 |r||s|, r = y - B s, are left out; the first B is y'y/s'y I.
+    Memory O(d^2), eigenvalues of B at each step: O(d^3). Nothing to tune. Rate: superlinear in d + 1 steps.
+    Source: Nocedal and Wright, Numerical Optimization (2006), algorithm 6.2; Conn, Gould and Toint, Math. Programming
+    50 (1991), 177-195.
+
+    Args:
+        radius: The first radius.
+
+    """
+
+    radius: float = 1.0
+    name: ClassVar[str] = "sr1"
+    needs: ClassVar[frozenset[str]] = frozenset({"value", "gradient"})
+    reference: ClassVar[str] = "Conn, Gould and Toint, Mathematical Programming 50 (1991), 177-195"
+    estimates: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        remedy = "give the length of the first step"
+        if checked_number("radius", self.radius, remedy) == 0:
+            raise InputError(f"radius={self.radius!r}: expected a number > 0", remedy)
+
+    def init(self, point: Any) -> State:
+        """Steepest descent first."""
+        check_size(point)
+        return self._proposed(point, 0.0, 2.0, None, self.radius)
+
+    def step(self, state: State) -> State:
+        """Shrink the region until f falls; every trial updates B."""
+        point, matrix, radius, passes = state.point, state.memory["matrix"], state.memory["radius"], 0.0
+        direction = state.direction
+        for _ in range(MAX_TRIALS):
+            following = point.problem.at(point.x + direction)
+            gradient = following.gradient
+            passes += 2.0
+            s = flat(direction)
+            length = math.sqrt(float(s @ s))
+            promised = -float(flat(point.gradient) @ s) - (0.0 if matrix is None else 0.5 * float(s @ matrix @ s))
+            gain = (point.value - following.value) / promised if promised > 0 else -math.inf
+            if np.isfinite(following.value) and finite(gradient):
+                matrix = _with_rank_one(matrix, s, flat(gradient) - flat(point.gradient))
+            else:
+                gain = -math.inf
+            hidden = abs(following.value - point.value) <= HIDDEN * abs(point.value)
+            if gain > 0.75 and length > 0.8 * radius:
+                radius *= 2.0
+            elif gain < 0.1 and not hidden:
+                radius = 0.5 * length
+            if gain > LEAST_GAIN or (hidden and norm(gradient) < norm(point.gradient)):
+                return self._proposed(following, length, passes, matrix, radius)
+            if hidden or radius <= 1e-16 * (1.0 + norm(point.x)):
+                break
+            direction = _in_region(point, matrix, radius)
+        return replace(state, failure=Status.LINE_SEARCH_FAILED, passes=passes)
+
+    @staticmethod
+    def _proposed(point: Any, step_size: float, passes: float, matrix: np.ndarray | None, radius: float) -> State:
+        direction = _in_region(point, matrix, radius)
+        memory = {"matrix": matrix, "radius": radius}
+        decrement = -float(point.gradient @ direction)
+        failure = Status.NO_PROGRESS if decrement == 0 and step_size > 0 else None
+        return State(point, direction, decrement, step_size, passes, failure=failure, memory=memory)
+
+
+def _in_region(point: Any, matrix: np.ndarray | None, radius: float) -> Any1D:
+    """The least of the model within the radius; of the slope alone where there is no matrix yet."""
+    gradient = flat(point.gradient)
+    if matrix is None:
+        length = math.sqrt(float(gradient @ gradient))
+        step = -gradient * (min(radius / length, 1.0) if length > 0 else 0.0)
+    else:
+        step = trust_region_step(gradient, matrix, radius).step
+    return like(point.x, step)
+
+
+def _with_rank_one(matrix: np.ndarray | None, s: np.ndarray, y: np.ndarray) -> np.ndarray | None:
+    """B after one more pair, or as it was where the update is not well defined."""
+    if matrix is None:
+        curvature = float(s @ y)
+        if not curvature > LEAST_CURVATURE * math.sqrt(float(s @ s) * float(y @ y)):
+            return None
+        matrix = np.diag(np.full(s.size, float(y @ y) / curvature))
+    r = y - matrix @ s
+    if abs(float(r @ s)) < LEAST_RESIDUAL * math.sqrt(float(r @ r) * float(s @ s)):
+        return matrix
+    return sr1_direct(matrix, s, y)
 
 
 # --- L-BFGS ---------------------------------------------------------------------------------------------------------
