@@ -285,3 +285,31 @@ of about 20 roundings each sum to 6000 u = 1e-12 at worst, and stay near 1e-15 s
 
 PLATEAU = 0.1
 """Relative. The mean of f - f* on the plateau of SGD beside its closed form: what the product promises."""
+
+
+FACTOR_SEEN = 0.02
+"""Relative, on 1 - q. A linear rate read off the last decades of a run beside the spectral radius of its method: modes that
+are not yet gone shift the slope of log f by about 1/n of itself over windows of n ~ 50 steps."""
+
+
+NYSTROM_CAPTURED = 1e-6
+"""Absolute, for a trace of size 6. The error bar of XNysTrace on a matrix that its probes capture: it inverts l x l
+matrices of condition up to 1 / eps, which leaves half of the digits where only one or two probes are to spare."""
+
+
+# Invariance of Newton's method (tests/methods/test_newton.py).
+
+
+def invariance(stretch, condition, size):
+    """Iterates under x = A y beside those in x, of the largest one; ``stretch`` is cond(A), ``condition`` the Hessian's.
+
+    A'HA is known to u of its largest entry, so that its factor solves with the condition of A'HA, at most cond(A)^2
+    times that of H, lost: once in y for the error, and A maps it back with the sizes it has. 32 is for the steps, which
+    contract what earlier ones left, and for the search's cubic, whose values cancel near the minimum.
+    """
+    return 32 * eps() * stretch**2 * condition * np.sqrt(size)
+
+
+def invariance_scaling(condition, size):
+    """The same where A is diagonal: the factor is of the Hessian with a unit diagonal, which does not see A."""
+    return 32 * eps() * condition * np.sqrt(size)

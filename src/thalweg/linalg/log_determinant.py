@@ -29,7 +29,7 @@ def log_determinant(
     """The logarithm of the determinant of a symmetric positive definite matrix: the trace of log(A).
 
     The rules of Lanczos lie above the truth, and those with a node at a lower end of the spectrum below. Source:
-    Ubaru, Chen & Saad, SIAM J. Matrix Anal. Appl. 38 (2017) 1075-1099, section 4.
+    Ubaru, Chen & Saad, SIAM J. Matrix Anal. Appl. 38 (2017) 1075-1099.
 
     Args:
         apply: A, as a function from (size,) to (size,), an operator, or the matrix itself.

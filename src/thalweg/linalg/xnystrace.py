@@ -23,7 +23,7 @@ def xnystrace(apply: Matrix, size: int, generator: Seed, *, probes: int) -> Esti
     twice the products. The i-th estimate is the trace of that of the other probes, plus a form of w_i in the rest.
     The fastest of all where the eigenvalues decay fast; behind a flat tail XTrace is better, for the approximation
     without a second product is the less accurate. Source: Epperly, Tropp & Webber, SIAM J. Matrix Anal. Appl. 45
-    (2024) 1-23, section 2.2; the standard error is that of `leave_one_out.py`.
+    (2024) 1-23; the standard error is that of `leave_one_out.py`.
 
     Args:
         apply: A, as a function from (size,) to (size,), an operator, or the matrix itself.

@@ -22,8 +22,8 @@ def xtrace(apply: Matrix, size: int, generator: Seed, *, probes: int) -> Estimat
     With l = probes / 2 random vectors w_i, Q spans A w_1, ..., A w_l. The i-th estimate is the trace on what the other
     l - 1 capture, plus a form of w_i in the rest; the mean over i needs A Q as well. As Hutch++ with all probes on both
     sides: on decaying spectra the smaller error for the same products. The probes are uniform on the sphere, and so is
-    what is left of them. Source: Epperly, Tropp & Webber, SIAM J. Matrix Anal. Appl. 45 (2024) 1-23, section 2.1 and
-    the normalisation of section 2.3; the standard error is that of `leave_one_out.py`.
+    what is left of them. Source: Epperly, Tropp & Webber, SIAM J. Matrix Anal. Appl. 45 (2024) 1-23, with the
+    normalisation of the probes' remainders; the standard error is that of `leave_one_out.py`.
 
     Args:
         apply: A, as a function from (size,) to (size,), an operator, or the matrix itself.
