@@ -192,6 +192,10 @@ class ChangedPoint:
         """T' times the mean of the gradients of some examples."""
         return self.problem.change.adjoint(self.base.sample(indices))
 
+    def subsampled(self, indices: np.ndarray) -> ChangedPoint:
+        """The same point of the sum over some of the examples, in the same variables."""
+        return ChangedPoint(self.problem, self.x, self.base.subsampled(indices))
+
     @cached_property
     def gradient_variance(self) -> float:
         """sigma^2 = (1/n) sum_i ||g_i - g||^2, in the new variables."""

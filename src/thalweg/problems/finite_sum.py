@@ -132,6 +132,18 @@ class FiniteSum:
             )
         return FiniteSumPoint(self, x)
 
+    def part(self, indices: np.ndarray) -> FiniteSum:
+        """The sum over some of the examples, with the same penalty and the same variables.
+
+        Args:
+            indices: Row indices, shape (B,), at least one.
+
+        """
+        weights = None if isinstance(self.share, float) else self.share[indices]
+        part = FiniteSum(self.rows.take(indices), self.y[indices], self.loss, self.l2, weights, self.intercept)
+        part.classes, part.size = self.classes, self.size  # a class may be missing among the examples
+        return part
+
     def margins(self, x: np.ndarray) -> np.ndarray:
         """Margins z = Xw + b, shape (n,), or (n, classes) for class targets. One pass."""
         coefficients, intercepts = self.split(x)
@@ -294,6 +306,15 @@ class FiniteSumPoint:
         u = slope if weights is None else (slope.T * weights[indices]).T
         total = problem.join(np.atleast_2d((block.T @ u).T), np.atleast_1d(u.sum(axis=0)))
         return total / len(indices) + problem.ridge(self.x)
+
+    def subsampled(self, indices: np.ndarray) -> FiniteSumPoint:
+        """The same point of the sum over some of the examples.
+
+        Args:
+            indices: Row indices, shape (B,), at least one.
+
+        """
+        return self.problem.part(indices).at(self.x)
 
     @cached_property
     def gradient_variance(self) -> float:
