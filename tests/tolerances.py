@@ -288,8 +288,8 @@ PLATEAU = 0.1
 
 
 FACTOR_SEEN = 0.02
-"""Relative, on 1 - q. A linear rate read off the last decades of a run beside the spectral radius of its method: modes that
-are not yet gone shift the slope of log f by about 1/n of itself over windows of n ~ 50 steps."""
+"""Relative, on 1 - q. A linear rate read off a run beside its formula: heavy ball at its best parameters has double roots,
+f_k ~ k^2 q^k, whose slope at k = 250 is 2/250 off log q = -.40, 2% of it; simple roots come out closer."""
 
 
 NYSTROM_CAPTURED = 1e-6
