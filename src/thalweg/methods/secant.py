@@ -185,7 +185,7 @@ def _rank_one(matrix: np.ndarray, r: np.ndarray, against: np.ndarray, name: str)
     below = float(r @ against)
     if abs(below) <= LEAST_CURVATURE * size * math.sqrt(float(against @ against)):
         raise InputError(f"r'{name} = {below:.3g} vanishes beside |r||{name}|", "skip this update: keep the matrix")
-    return matrix + np.outer(r, r / below)
+    return matrix + np.outer(r, r) / below  # in this order symmetric to the last bit
 
 
 def _projected(matrix: np.ndarray, u: np.ndarray, v: np.ndarray, curvature: float) -> np.ndarray:
@@ -223,7 +223,7 @@ def _checked(name: str, matrix: Any, s: Any, y: Any) -> tuple[np.ndarray, np.nda
         raise InputError(
             f"{name}, s and y have shapes {array.shape}, {s.shape} and {y.shape}", "give shapes (d, d), (d,) and (d,)"
         )
-    if not math.isfinite(float(array.sum())) and not np.isfinite(array).all():
+    if not np.isfinite(array).all():
         raise InputError(f"{name} holds a value that is not finite", "give finite numbers")
     return array, s, y
 
