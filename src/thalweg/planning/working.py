@@ -13,6 +13,7 @@ from thalweg.core.vector import as_user_sees, finite, laid_out_like
 from thalweg.methods import REGISTER, Method
 from thalweg.methods.stochastic import Stochastic
 from thalweg.problems import ChangedProblem, FiniteSum, Standardizing
+from thalweg.problems.given import check_given
 from thalweg.theory.curvature import curvature, noise
 
 #: Share of |f(x0)|, or of 1 where that is smaller, that is the target for f - f* unless one is given.
@@ -55,10 +56,12 @@ class Working:
                 the rows are sparse.
 
         Raises:
-            InputError: The start does not fit, or a problem that is no finite sum is to be scaled.
+            InputError: The start does not fit, a problem that is no finite sum is to be scaled, or a given derivative
+                is not that of the function.
 
         """
         start = checked_start(problem, x0)
+        check_given(problem, start)
         if scale is None:
             scale = isinstance(problem, FiniteSum) and not has_own_step(method)
             # Centring would fill sparse rows, of which a stochastic step touches one at a time.

@@ -154,7 +154,7 @@ class FunctionPoint:
             _ = self.value  # the pair takes the place of f
             return
         with np.errstate(all="ignore"):
-            _number(self.problem.f(as_user_sees(self.x)), "f(x0)")
+            as_number(self.problem.f(self._seen), "f(x0)")
 
     @property
     def value(self) -> float:
@@ -176,18 +176,23 @@ class FunctionPoint:
             self._pair = problem._at_start
         return self._pair
 
+    @property
+    def _seen(self) -> Any:
+        """What a user's function gets: a copy, since it may write into it."""
+        return as_user_sees(1.0 * self.x)
+
     def _evaluated(self) -> tuple[float, Any1D]:
-        problem, given, seen = self.problem, self.problem.given, as_user_sees(self.x)
+        problem, given = self.problem, self.problem.given
         with np.errstate(all="ignore"):  # a trial may leave the domain; whoever made it looks at what came of it
             if "value_and_gradient" in given:
-                answer = given["value_and_gradient"](seen)
+                answer = given["value_and_gradient"](self._seen)
                 if not isinstance(answer, tuple | list) or len(answer) != 2:
                     raise InputError(f"value_and_gradient gave {answer!r:.60}", "return the pair (value, gradient)")
                 gradient = laid_out_like(answer[1], self.x, "the given gradient")
-                return _number(answer[0], "the given value"), gradient
+                return as_number(answer[0], "the given value"), gradient
             if "gradient" in given:
-                gradient = laid_out_like(given["gradient"](seen), self.x, "the given gradient")
-                return _number(problem.f(seen), "f(x)"), gradient
+                gradient = laid_out_like(given["gradient"](self._seen), self.x, "the given gradient")
+                return as_number(problem.f(self._seen), "f(x)"), gradient
             return problem.derived.value_and_gradient(self.x)
 
     @cached_property
@@ -196,7 +201,7 @@ class FunctionPoint:
         problem = self.problem
         with np.errstate(all="ignore"):
             if "hessian" in problem.given:
-                matrix = _matrix(problem.given["hessian"](as_user_sees(self.x)), problem.size)
+                matrix = _matrix(problem.given["hessian"](self._seen), problem.size)
             elif problem.first_order_given or "hvp" in problem.given:
                 matrix = np.stack([flat(self.hvp(like(self.x, e))) for e in np.eye(problem.size)])
             else:
@@ -213,7 +218,7 @@ class FunctionPoint:
         problem = self.problem
         with np.errstate(all="ignore"):
             if "hvp" in problem.given:
-                answer = problem.given["hvp"](as_user_sees(self.x), as_user_sees(v))
+                answer = problem.given["hvp"](self._seen, as_user_sees(1.0 * v))
                 return laid_out_like(answer, self.x, "the given hvp")
             if "hessian" in problem.given:
                 return like(self.x, self.hessian @ flat(v))
@@ -337,7 +342,7 @@ class FunctionLine:
         return point
 
 
-def _number(value: Any, name: str) -> float:
+def as_number(value: Any, name: str) -> float:
     """What a user's function returned, as a float.
 
     Raises:
@@ -347,7 +352,9 @@ def _number(value: Any, name: str) -> float:
     if type(value) is float or type(value) is np.float64:
         return float(value)  # nearly always
     if is_torch_array(value):
-        value = value.detach().cpu().numpy()
+        value = value.detach().cpu()
+        # NumPy has no bfloat16.
+        value = (value.float() if value.is_floating_point() and value.element_size() < 4 else value).numpy()
     if np.shape(value) != () or np.asarray(value).dtype.kind not in "fiu":
         raise InputError(f"{name} is {value!r:.60}, shape {np.shape(value)}", "return one real number: a sum, a mean")
     return float(value)
