@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         DFP,
         LBFGS,
         SGD,
+        SR1,
         SVRG,
         AdaGrad,
         Adam,
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
         ConjugateGradients,
         Cosine,
         Cyclic,
+        Descent,
         ExponentialAverage,
         GradientDescent,
         HeavyBall,
@@ -76,6 +78,7 @@ if TYPE_CHECKING:
         NewtonCG,
         PolyakAverage,
         Precondition,
+        PreconditionedGradientDescent,
         RMSProp,
         StepDecay,
         TheoryDecay,
@@ -84,11 +87,13 @@ if TYPE_CHECKING:
         WeightDecay,
         find_root,
         scaled_step,
+        steepest_step,
     )
     from thalweg.planning import Fit, compare, diagnose, fit, plan, solve
     from thalweg.problems import FiniteSum, Function, LeastSquares, Loss, Quadratic, Target, problem
     from thalweg.problems.module import ModuleProblem
     from thalweg.problems.noisy import Noisy
+    from thalweg.problems.variables import in_variables
     from thalweg.reports import plot, report
     from thalweg.theory.rates import Rate, rate
 
@@ -149,6 +154,7 @@ _HOMES = {
         "Cosine",
         "Cyclic",
         "DFP",
+        "Descent",
         "ExponentialAverage",
         "GradientDescent",
         "HeavyBall",
@@ -161,9 +167,11 @@ _HOMES = {
         "Newton",
         "NewtonCG",
         "PolyakAverage",
+        "PreconditionedGradientDescent",
         "Precondition",
         "RMSProp",
         "SGD",
+        "SR1",
         "SVRG",
         "StepDecay",
         "TheoryDecay",
@@ -172,11 +180,13 @@ _HOMES = {
         "WeightDecay",
         "find_root",
         "scaled_step",
+        "steepest_step",
     ),
     "thalweg.planning": ("Fit", "compare", "diagnose", "fit", "plan", "solve"),
     "thalweg.data.samplers": ("Sampler",),
     "thalweg.problems.noisy": ("Noisy",),
     "thalweg.problems.module": ("ModuleProblem",),
+    "thalweg.problems.variables": ("in_variables",),
     "thalweg.problems": ("FiniteSum", "Function", "LeastSquares", "Loss", "Quadratic", "Target", "problem"),
     "thalweg.reports": ("plot", "report"),
     "thalweg.theory.rates": ("Rate", "rate"),
