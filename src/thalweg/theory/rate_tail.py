@@ -1,0 +1,317 @@
+"""The kind of a sequence that goes to zero, from its logarithms: windows of the record, laws fitted to each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from thalweg.theory.rate_kinds import RateKind
+from thalweg.theory.rate_laws import STRAIGHT, Fit, cost, fit_laws, noise, weigh
+
+#: Fewest values that say anything, and the most that are fitted: longer windows are averaged in blocks.
+FEWEST, MOST = 4, 150
+#: Noise of log r_k below which its mean over a block says less than one value.
+SMOOTH = 1e-4
+#: Rise of log r_k, seen from a later value, beyond which only the values that no later one exceeds are used: noise of
+#: 3% (30 dB) rises by .2, a factor 1.35 is more.
+RISE = 0.3
+#: Share of the evidence that decides, and the range of y it takes, in residuals: on the whole window, on a part of it.
+DECIDES, CLEAR, CLEAR_PART = 0.9, 25.0, 8.0
+#: Residual above which a law that is not adequate does not describe a fall that is no faster than geometric.
+ROUGH = 0.4
+#: Residual, in multiples of the noise, up to which a law counts as the whole truth about a window: so much for many
+#: values, and more for n, since n values measure their noise to a share of 1/sqrt(n).
+ADEQUATE, ADEQUATE_FEW = 1.3, 4.0
+#: Independent observations in a window whose residuals are not noise but waves.
+WAVES = 6.0
+#: Range of y (a factor 20) below which nothing is called superlinear.
+SUPERLINEAR_RANGE = 3.0
+#: Of a part of a record, the local power k |dy/dk| above which it is not called sublinear, and the bend
+#: d log(slope) / d log k below which it is not called superlinear: a short piece of a line looks like that.
+LOCAL_POWER, PART_BEND = 12.0, 0.3
+#: Ratios of successive falls of y that are of order two, the least ratio before, the least last fall, and its least
+#: share of all: under order two the last fall is as large as all before it together.
+ORDER_TWO, BEFORE, LAST_FALL, LAST_SHARE = (1.8, 2.3), 1.15, 3.0, 0.27
+#: The same where there are three values alone, the next having fallen out of sight: the ratio, and the least ratio of
+#: the fall that took it there (under q^(k^2) it would be 7/5).
+OF_THREE, OUT_OF_SIGHT = (1.5, 2.6), 1.55
+#: Shorter records with residuals above that many nats, and falls that jump by this share of their mean, are neither
+#: one nor the other.
+SHORT, UNEVEN_RESIDUAL, UNEVEN = 150, 0.15, 0.08
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a window says.
+
+    Attributes:
+        kind: Sublinear, linear, superlinear, quadratic or undecided.
+        confidence: Its share of the evidence.
+        why: The evidence.
+        fit: The law that fits best; None where no law was needed.
+        whole: Whether that law is adequate on the whole record.
+        order: Of a superlinear sequence.
+
+    """
+
+    kind: RateKind
+    confidence: float
+    why: str
+    fit: Fit | None = None
+    whole: bool = False
+    order: float | None = None
+
+
+def find_kind(k: np.ndarray, y: np.ndarray, sight: float | None = None) -> tuple[Finding, np.ndarray, np.ndarray]:
+    """Decide the kind of exp(y_k).
+
+    Args:
+        k: Indices from 1, increasing, shape (n,).
+        y: Logarithms of r_k, shape (n,).
+        sight: Logarithm of what can be resolved, if the value right after the last one fell below it.
+
+    Returns:
+        What was found, and the k and y of the values it rests on.
+
+    """
+    k, y, rise = _envelope(k, y)
+    # The last value may be half lost in rounding, which cuts the last fall short.
+    for count in (len(y),) if sight is None else (len(y), len(y) - 1):
+        quadratic = _quadratic_end(y[:count], sight if count == len(y) else y[-1]) if rise <= RISE else None
+        if quadratic is not None:
+            return quadratic, k[:count], y[:count]
+    if len(y) < FEWEST:
+        few = (
+            f"{len(y)} value{'s' * (len(y) != 1)} above what can be resolved {'say' if len(y) != 1 else 'says'} nothing"
+        )
+        return Finding(RateKind.UNDECIDED, 0.0, few), k, y
+    finding = _weigh_windows(k, y)
+    if finding.kind is RateKind.LINEAR and rise <= RISE and len(y) < SHORT:
+        why = uneven(k, y) if finding.fit is not None and finding.fit.residual > UNEVEN_RESIDUAL else ""
+        finding = Finding(RateKind.UNDECIDED, 0.5, why) if why else finding
+    return finding, k, y
+
+
+def uneven(k: np.ndarray, y: np.ndarray) -> str:
+    """Words for falls of a short record that are too unlike each other for one factor, or nothing.
+
+    Args:
+        k: Indices, shape (n,).
+        y: Logarithms of r_k, shape (n,).
+
+    """
+    late = slice(len(y) // 3, None)
+    falls = -np.diff(y[late]) / np.diff(k[late])
+    if len(y) >= SHORT or noise(k[late], y[late]) <= UNEVEN * falls.mean():
+        return ""
+    low, high = math.exp(-falls.max()), math.exp(-falls.min())
+    return f"every step falls, by factors between {low:.2g} and {high:.2g} that neither settle nor keep falling"
+
+
+def decades(y: np.ndarray) -> float:
+    """Decades between the largest and the smallest value."""
+    return float(np.ptp(y)) / math.log(10)
+
+
+def thinned(k: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """At most ``MOST`` values, shapes (m,): means of blocks, or every so many of a curve without noise.
+
+    Args:
+        k: Shape (n,).
+        y: Shape (n,).
+
+    """
+    if len(k) <= MOST:
+        return k, y
+    if noise(k, y) < SMOOTH:
+        kept = np.unique(np.round(np.linspace(0, len(k) - 1, MOST)).astype(int))
+        return k[kept], y[kept]
+    edges = np.linspace(0, len(k), MOST + 1).astype(int)
+    counts = np.diff(edges)
+    return np.add.reduceat(k, edges[:-1]) / counts, np.add.reduceat(y, edges[:-1]) / counts
+
+
+def _envelope(k: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """All values if they fall up to noise, else those that no later one exceeds; and the largest rise."""
+
+    def bound_later(y: np.ndarray) -> np.ndarray:
+        return np.maximum.accumulate(y[::-1])[::-1]
+
+    above = bound_later(y)
+    rise = float((above - y).max()) if len(y) else 0.0
+    start = int(np.argmax(y)) if len(y) else 0
+    if rise > RISE and 0 < start < len(y) / 2:  # what grows first, such as k^3 q^k, is judged from its peak on
+        k, y, above = k[start:], y[start:], above[start:]
+        rise = float((above - y).max())
+    if rise <= RISE:
+        return k, y, rise
+    top = np.flatnonzero(y >= above)
+    gaps = np.diff(top)
+    # The last values have no later ones that could exceed them: one period is left out.
+    kept = top[top <= len(y) - gaps.max()] if len(gaps) and gaps.max() > 1 else top
+    top = kept if len(kept) >= FEWEST else top
+    return k[top], y[top], rise
+
+
+def _quadratic_end(y: np.ndarray, sight: float | None) -> Finding | None:
+    """Order two shows in the last falls of y: each is twice the one before."""
+    falls = -np.diff(y)
+    if len(falls) < 2 or falls[-1] < LAST_FALL or falls[-2] <= 0 or falls[-1] < LAST_SHARE * (y.max() - y[-1]):
+        return None
+    last = float(falls[-1] / falls[-2])
+    why = f"the logarithm of the last {min(len(y), 4)} values falls by {last:.2f} times as much each step"
+    if len(falls) == 2:
+        hidden = 0.0 if sight is None else float(y[-1] - sight) / float(falls[-1])
+        if hidden < OUT_OF_SIGHT or not OF_THREE[0] <= last <= OF_THREE[1]:
+            return None
+        why = f"3 values alone: {why}, and the next by more than {hidden:.2f} times as much"
+        return Finding(RateKind.QUADRATIC, 0.6, why, order=last)
+    if not ORDER_TWO[0] <= last <= ORDER_TWO[1]:
+        return None
+    if falls[-3] < 0.1:
+        return Finding(RateKind.QUADRATIC, 0.7, why, order=last)
+    before = float(falls[-2] / falls[-3])
+    if not BEFORE <= before <= last + 0.35:
+        return None
+    return Finding(RateKind.QUADRATIC, 0.95 if before > 1.6 else 0.85, f"{why} ({before:.2f} before)", order=last)
+
+
+def _windows(k: np.ndarray, y: np.ndarray) -> Iterator[np.ndarray]:
+    """Masks: the whole, the last three, two and one quarters in k, the last half and third in y."""
+    yield np.ones(len(k), dtype=bool)
+    for share in (0.25, 0.5, 0.75):
+        yield k >= k[0] - 1 + share * (k[-1] - k[0] + 1)
+    for share in (0.5, 0.67):
+        below = int(np.argmax(y < y.max() - share * np.ptp(y)))
+        yield np.arange(len(k)) >= below - 1
+
+
+def _weigh_windows(k: np.ndarray, y: np.ndarray) -> Finding:
+    """The first window on which a law is adequate decides; short of one, what the later windows agree on."""
+    seen: list[Finding] = []
+    for mask in _windows(k, y):
+        if mask.sum() < FEWEST:
+            continue
+        window_k, window_y = thinned(k[mask], y[mask])
+        spread = float(np.ptp(window_y))
+        fits = fit_laws(window_k, window_y)
+        if not fits:
+            continue
+        level = noise(window_k, window_y)
+        residual = min(fit.residual for fit in fits)
+        adequate = is_adequate(residual, window_k, window_y)
+        count = len(window_k) if adequate else max(min(len(window_k), WAVES), len(window_k) * (level / residual) ** 2)
+        shares = weigh(fits, count, spread)
+        kind = max(shares, key=lambda kind: shares[kind][0])
+        share, fit = shares[kind]
+        clear = is_clear(fit, spread, adequate)
+        why = _evidence(fit, fits, window_y, int(mask.sum()), bool(mask.all()))
+        finding = Finding(kind, share, why, fit, bool(adequate and mask.all()), _order(fit, kind))
+        decided = [other for other in seen if other.kind is not RateKind.UNDECIDED]
+        if not believable(fit, window_k, spread, bool(mask.all())):
+            seen.append(Finding(RateKind.UNDECIDED, share, why, fit))
+            continue
+        if adequate:
+            if clear and (share > DECIDES or (share > 0.6 and decided and {o.kind for o in decided} == {kind})):
+                return finding
+            # Too short to decide by itself, it does not take back what was seen before.
+            if len({other.kind for other in decided}) == 1 and decided[-1].kind in (kind, RateKind.SUPERLINEAR):
+                return replace(decided[-1], confidence=0.85 * decided[-1].confidence)
+            why = f"{why}, which does not tell it from {_others(shares, kind)}"
+            return Finding(RateKind.UNDECIDED, share, why, fit, bool(mask.all()))
+        seen.append(finding if share > DECIDES and clear else Finding(RateKind.UNDECIDED, share, why, fit))
+    decided = [finding for finding in seen if finding.kind is not RateKind.UNDECIDED]
+    if not decided:
+        why = seen[-1].why if seen else "no law of any kind fits"
+        return Finding(RateKind.UNDECIDED, 0.0, f"{why}, but no kind stands out")
+    last = decided[-1]
+    agreed = {finding.kind for finding in decided if finding is not decided[0]} <= {last.kind}
+    if not agreed and last.kind is not RateKind.SUPERLINEAR:
+        kinds = " and ".join(dict.fromkeys(str(finding.kind) for finding in decided))
+        return Finding(RateKind.UNDECIDED, 0.0, f"parts of it look {kinds}")
+    certain = {finding.kind for finding in decided} == {last.kind}
+    return Finding(last.kind, last.confidence * (1.0 if certain else 0.85), last.why, last.fit, False, last.order)
+
+
+def believable(fit: Fit, k: np.ndarray, spread: float, whole: bool) -> bool:
+    """Whether a fit may decide, for a part of a record as for the whole.
+
+    Args:
+        fit: The fit.
+        k: Indices of its window.
+        spread: Range of y.
+        whole: Whether the window is the whole record.
+
+    """
+    end, middle = float(k[-1]), 0.5 * float(k[0] + k[-1])
+    if fit.law.kind is RateKind.SUPERLINEAR:
+        bend = math.log(fit.slope(end) / fit.slope(middle)) / math.log(end / middle)
+        return spread >= SUPERLINEAR_RANGE and (whole or bend > PART_BEND)
+    return whole or fit.law.kind is not RateKind.SUBLINEAR or end * fit.slope(end) <= LOCAL_POWER
+
+
+def is_adequate(residual: float, k: np.ndarray, y: np.ndarray) -> bool:
+    """Whether residuals are no larger than the noise.
+
+    Args:
+        residual: Root of the mean squared residual of a fit to these data.
+        k: Shape (n,).
+        y: Shape (n,).
+
+    """
+    return residual <= ADEQUATE * (1 + ADEQUATE_FEW / math.sqrt(len(y))) * noise(k, y) + 1e-6 * float(np.ptp(y))
+
+
+def is_clear(fit: Fit, spread: float, adequate: bool) -> bool:
+    """Whether y falls by enough, beside the residuals, to say how.
+
+    Args:
+        fit: The best fit.
+        spread: Range of y.
+        adequate: Whether its residuals are noise.
+
+    """
+    if adequate:
+        return spread >= CLEAR * fit.residual
+    return spread >= CLEAR_PART * fit.residual and (fit.residual < ROUGH or fit.law.kind is RateKind.SUPERLINEAR)
+
+
+def _order(fit: Fit, kind: RateKind) -> float | None:
+    if kind is not RateKind.SUPERLINEAR:
+        return None
+    return fit.t if fit.law.name.endswith(("(p^k)", "(2^k)")) else 1.0
+
+
+def _others(shares: dict[RateKind, tuple[float, Fit]], kind: RateKind) -> str:
+    others = sorted((-share, str(other), fit) for other, (share, fit) in shares.items() if other is not kind)
+    return " or ".join(f"{fit.law.name} ({name})" for _, name, fit in others[:1]) or "noise"
+
+
+def _evidence(fit: Fit, fits: list[Fit], y: np.ndarray, count: int, whole: bool) -> str:
+    spread = f"{'' if whole else 'the last '}{count} values over {decades(y):.2g} decades"
+    straight = next((other for other in fits if other.law is STRAIGHT), None)
+    beside = ""
+    if fit.law.kind is not RateKind.LINEAR and straight is not None:
+        beside = f", q^k to {_share(straight.residual)}"
+    elif fit.law.kind is RateKind.LINEAR:
+        rival = min(
+            (other for other in fits if other.law.kind is not RateKind.LINEAR),
+            key=lambda other: cost(other.residual, other.law.parameters, count, 1.0),
+            default=None,
+        )
+        beside = f", {rival.law.name} to {_share(rival.residual)}" if rival else ""
+    return f"{fit.law.name} fits {spread} to {_share(fit.residual)}{beside}"
+
+
+def _share(residual: float) -> str:
+    """A residual of a logarithm as a share of the value."""
+    return (
+        "rounding"
+        if residual < 1e-9
+        else f"{math.expm1(min(residual, 20.0)):.1%}"
+        if residual < 1
+        else f"a factor {math.exp(min(residual, 600.0)):.2g}"
+    )
