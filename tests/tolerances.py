@@ -288,8 +288,8 @@ PLATEAU = 0.1
 
 
 FACTOR_SEEN = 0.02
-"""Relative, on 1 - q. A linear rate read off a run beside its formula: heavy ball at its best parameters has double roots,
-f_k ~ k^2 q^k, whose slope at k = 250 is 2/250 off log q = -.40, 2% of it; simple roots come out closer."""
+"""Relative, on 1 - q. A linear rate read off a run beside its formula: heavy ball at its best parameters has double
+roots, f_k ~ k^2 q^k, whose slope at k = 250 is 2/250 off log q = -.40, 2% of it; simple roots come out closer."""
 
 
 NYSTROM_CAPTURED = 1e-6
@@ -303,9 +303,8 @@ matrices of condition up to 1 / eps, which leaves half of the digits where only 
 def invariance(stretch, condition, size):
     """Iterates under x = A y beside those in x, of the largest one; ``stretch`` is cond(A), ``condition`` the Hessian's.
 
-    A'HA is known to u of its largest entry, so that its factor solves with the condition of A'HA, at most cond(A)^2
-    times that of H, lost: once in y for the error, and A maps it back with the sizes it has. 32 is for the steps, which
-    contract what earlier ones left, and for the search's cubic, whose values cancel near the minimum.
+    A'HA is known to u of its largest entry, so that a solution in y is right to its condition, at most cond(A)^2 times
+    that of H. 32 is for the steps, each of which contracts what the last one left, and for the search's cubic.
     """
     return 32 * eps() * stretch**2 * condition * np.sqrt(size)
 
