@@ -301,7 +301,7 @@ matrices of condition up to 1 / eps, which leaves half of the digits where only 
 
 
 def invariance(stretch, condition, size):
-    """Iterates under x = A y beside those in x, of the largest one; ``stretch`` is cond(A), ``condition`` the Hessian's.
+    """Iterates under x = A y beside those in x, of the largest one; ``stretch`` is cond(A), ``condition`` that of H.
 
     A'HA is known to u of its largest entry, so that a solution in y is right to its condition, at most cond(A)^2 times
     that of H. 32 is for the steps, each of which contracts what the last one left, and for the search's cubic.
