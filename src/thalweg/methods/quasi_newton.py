@@ -148,6 +148,9 @@ class BFGS(Method):
     reference: ClassVar[str] = "Nocedal and Wright, Numerical Optimization (2006), section 6.1"
     estimates: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        _ = self._composed
+
     @cached_property
     def _composed(self) -> Descent:
         return Descent(Secant("bfgs", damped=self.damped), self.search)
@@ -184,6 +187,9 @@ class DFP(Method):
     needs: ClassVar[frozenset[str]] = Secant.needs
     reference: ClassVar[str] = "Davidon, SIAM Journal on Optimization 1 (1991), 1-17"
     estimates: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _ = self._composed
 
     @cached_property
     def _composed(self) -> Descent:
