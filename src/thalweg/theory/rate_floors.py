@@ -112,8 +112,8 @@ def find_floor(values: np.ndarray, limit: float | None, unit: float) -> Floor | 
         if spread > same and _stationary(end, limit):
             fallen = start > 0 and float(values[:start].max()) - float(end.mean()) > FALLEN * spread
             if fallen or share == SHARES[0]:
-                figures = (unit_of_values * x for x in (float(end.mean()), _standard_error(end), spread))
-                return Floor(start if fallen else 0, *figures, False)
+                level, error, spread = (unit_of_values * x for x in (float(end.mean()), _standard_error(end), spread))
+                return Floor(start if fallen else 0, level, error, spread, False)
     return None
 
 
