@@ -281,7 +281,7 @@ percent of the first, which moves the measured exponent by less than a tenth."""
 
 COMPILED_EPOCHS = 1e-12
 """Of the largest entry. A compiled epoch beside the literal one: what the product promises. Some 300 contracting
-updates of about 20 roundings each sum to 6000 u = 1e-12 at worst, and stay near 1e-15 since roundings do not conspire."""
+updates of about 20 roundings each sum to 6000 u = 1e-12 at worst, and stay near 1e-15: roundings do not conspire."""
 
 PLATEAU = 0.1
 """Relative. The mean of f - f* on the plateau of SGD beside its closed form: what the product promises."""
