@@ -158,6 +158,23 @@ def test_bfgs_on_rosenbrock_is_superlinear(start):
     assert rate(values, limit=0.0).kind in (SUPERLINEAR, QUADRATIC)
 
 
+def test_noise_that_bends_a_fall_near_its_floor_makes_no_superlinear_one_of_it():
+    for seed in (0, 2, 22):  # in one dimension the noise takes x through zero, where log f plunges
+        rng = np.random.default_rng(seed)
+        x, values = 10.0, []
+        for _ in range(2000):
+            values.append(0.5 * x**2)
+            x -= 0.05 * (x + rng.normal())
+        assert rate(values, limit=0.0).kind is FLOOR
+
+
+def test_superlinear_falls_to_a_floor_stay_superlinear():
+    noise = 1e-8 * (1 + 0.3 * np.random.default_rng(0).normal(size=99)).clip(0.01)
+    k = np.arange(1.0, 100.0)
+    for values in (k**-k, 3.0 ** -(k**2 / 4)):
+        assert rate(values + noise, limit=0.0).kind is SUPERLINEAR
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_constant_steps_with_noise_fall_to_a_floor(seed):
     rng = np.random.default_rng(seed)

@@ -67,9 +67,16 @@ def resolution(values: np.ndarray, unit: float) -> float:
     if (tail[1:] != tail[:-1]).all():
         return rounding
     digits = [repr(value) for value in np.unique(values[:: -(-len(values) // 1000)]).tolist()]
-    if any("e" in text or len(text.replace(".", "").strip("-0")) > PRINTED for text in digits):
-        return rounding
-    return max(rounding, 10.0 ** -max(len(text.partition(".")[2]) for text in digits) / SAME)
+    decimals = max(len(text.partition(".")[2]) for text in digits)
+    short = not any("e" in text or len(text.replace(".", "").strip("-0")) > PRINTED for text in digits)
+    if short and decimals > 1:
+        return max(rounding, 10.0**-decimals / SAME)
+    # Values of a lower precision move in whole units of it, whatever was subtracted from them.
+    steps = np.abs(np.diff(values))
+    unit_step = float(steps[steps > 0].min())
+    small = steps[(steps > 0) & (steps < 30 * unit_step)] / unit_step
+    whole = len(small) > 8 and len(np.unique(np.round(small))) > 3 and bool((abs(small - np.round(small)) < 0.01).all())
+    return max(rounding, unit_step / SAME) if whole else rounding
 
 
 def magnitude(values: np.ndarray) -> float:

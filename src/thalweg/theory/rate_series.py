@@ -10,16 +10,14 @@ import numpy as np
 from thalweg.core.errors import InputError
 from thalweg.theory.rate_floors import RESOLVED, TOLD, Floor, find_floor, magnitude, partial_floor, resolution
 from thalweg.theory.rate_kinds import Rate, RateKind
-from thalweg.theory.rate_laws import Fit, cost
+from thalweg.theory.rate_laws import STRAIGHT, Fit, cost, fit_laws
 from thalweg.theory.rate_limits import find_limit
-from thalweg.theory.rate_tail import CLEAR, Finding, find_kind
+from thalweg.theory.rate_tail import CLEAR, Finding, find_kind, thinned
 
 #: A floor lower than this share of the largest value is rounding, whoever computed it.
 ROUNDING = 1e-13
-#: A fall to zero from above this share of the largest value is no rounding either.
-EXACT_ZERO = 1e-12
-#: Values below this are near the end of the range of doubles, where digits are lost before zero is reached.
-UNDERFLOW = 1e-290
+#: Values below this have lost digits before zero is reached.
+UNDERFLOW = 2.3e-308
 #: Rise at the end, as a share of all that was gained, and in standard deviations, that is no noise.
 RISES, RISES_SPREAD = 0.2, 4.0
 #: Fewest values that can follow a law of their own by more than chance.
@@ -27,10 +25,14 @@ TELLING = 12
 #: Residual beside the range of log(f_k - f*), as a share of the same without f*, up to which f* is worth its while.
 BETTER = 0.3
 #: Smallest value, as a share of the largest, up to which values seem to fall to zero by themselves.
-TO_ZERO = 1e-2
+TO_ZERO, FAR_TO_ZERO = 1e-2, 1e-6
 #: Falls of log(f_k - f_n) at the end of a record that stopping alone does not make: in a slow sequence the last ones
 #: are log 3/2 and log 2.
 SUDDEN = (1.2, 2.0)
+
+#: Residual of a superlinear law beside that of a line, above a floor of noise, from which on it is one; and the
+#: height in spreads of the noise that counts: x + noise squared is off by 2 sqrt(1 / 100) = 20% there.
+BENT, CLEAR_OF = 0.2, 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ def rate_of_values(values: np.ndarray, limit: float | None, unit: float) -> Rate
         why = f"constant: all {len(values)} values are {values[0]:.6g}"
         return Rate(RateKind.UNDECIDED, limit=limit, why=why)
     floor = find_floor(values, limit, unit)
+    if floor is not None and not floor.rounding and 2 * floor.start > len(values) and _still_falls(values, limit):
+        floor = None
     if floor is not None and floor.start == 0 and not floor.rounding:
         why = f"no trend: {len(values)} values vary around {floor.level:.6g} by {floor.spread:.2g} and do not fall"
         return Rate(RateKind.UNDECIDED, limit=limit, why=why)
@@ -70,6 +74,15 @@ def rate_of_values(values: np.ndarray, limit: float | None, unit: float) -> Rate
         return Rate(RateKind.UNDECIDED, limit=limit, why=rises)
     seen = _unknown_limit(values, floor, unit) if limit is None else _known_limit(values, limit, floor, unit)
     return seen.rate
+
+
+def _still_falls(values: np.ndarray, limit: float | None) -> bool:
+    """Whether one slow law holds from the first to the last value, so that the end only looks like a floor."""
+    r = values - (limit or 0.0)
+    if r.min() <= 0:
+        return False
+    finding, used, _ = find_kind(np.arange(1.0, len(r) + 1), np.log(r))
+    return finding.whole and finding.kind is RateKind.SUBLINEAR
 
 
 def _check_above(values: np.ndarray, limit: float, unit: float) -> None:
@@ -110,6 +123,8 @@ def _unknown_limit(values: np.ndarray, floor: Floor | None, unit: float) -> _See
         least = _resolved(values - floor.level, floor.start, RESOLVED * resolution(values, unit))
         seen = _approach(values, floor.level, floor.start, least, ended=True)
         return seen.said(why=f"{seen.rate.why}; values end at {floor.level:.10g}, the same to rounding")
+    if floor is not None and abs(floor.level) <= ROUNDING * float(np.abs(values).max()):
+        return _known_limit(values, 0.0, floor, unit)
     if floor is not None:
         return _noise_floor(values, floor, None)
     at_zero = _known_limit(values, 0.0, None, unit) if values.min() > 0 else None
@@ -117,7 +132,8 @@ def _unknown_limit(values: np.ndarray, floor: Floor | None, unit: float) -> _See
     to_zero = values.min() <= TO_ZERO * values.max()
     if at_zero is not None:
         told = at_zero.rate.kind is not RateKind.UNDECIDED or len(values) >= TELLING
-        if (at_zero.finding.whole and told) or (to_zero and at_zero.rate.kind is RateKind.QUADRATIC):
+        sure = at_zero.rate.kind in (RateKind.QUADRATIC, RateKind.SUPERLINEAR)
+        if (at_zero.finding.whole and told) or (sure and values.min() <= FAR_TO_ZERO * values.max()):
             return at_zero
     k, f = _falling(values)
     last = float(f[-1])
@@ -177,7 +193,7 @@ def _known_limit(values: np.ndarray, limit: float, floor: Floor | None, unit: fl
             least = max(slack, TOLD * floor.spread, 4 * abs(height))
             low = np.flatnonzero((r[:-1] <= ROUNDING * largest) & (r[1:] >= r[:-1]))
             stop = min(int(low[0]) + 1 if len(low) else floor.start, floor.start)
-            seen = _approach(values, limit, stop, least, ended=True)
+            seen = _approach(values, limit, stop, least, ended=True, certain=True)
             share = abs(height) / largest
             where = f"values end {height:.1e} from the limit, {share:.0e} of the largest: rounding, not a floor"
             return seen.said(why=f"{seen.rate.why}; {where}")
@@ -186,18 +202,12 @@ def _known_limit(values: np.ndarray, limit: float, floor: Floor | None, unit: fl
     if not len(above):
         return _undecided("no value differs from the limit by more than rounding", limit)
     end = int(above[-1]) + 1
-    last, largest = float(r[end - 1]), float(r.max())
-    if end < len(r) and limit == 0.0 and last > max(EXACT_ZERO * largest, UNDERFLOW):
-        why = f"exactly zero from value {end + 1} on, right after {last:.2g}: it ends in finitely many steps"
-        return _Seen(
-            Rate(RateKind.SUPERLINEAR, 0.0, limit=limit, confidence=0.9, root_test=0.0, why=why),
-            Finding(RateKind.SUPERLINEAR, 0.9, why, whole=True),
-        )
+    largest = float(r.max())
     # So far below the start, what rises again is rounding.
     low = np.flatnonzero((r[:-1] <= ROUNDING * largest) & (r[1:] >= r[:-1]))
     stop = int(low[0]) + 1 if len(low) else len(r)
     ended = end < len(r) or stop < len(r)
-    seen = _approach(values, limit, stop, max(slack, 0.0 if limit else UNDERFLOW), ended)
+    seen = _approach(values, limit, stop, max(slack, 0.0 if limit else UNDERFLOW), ended, certain=True)
     return _or_partial_floor(seen, r, limit)
 
 
@@ -228,7 +238,8 @@ def _or_partial_floor(seen: _Seen, r: np.ndarray, limit: float) -> _Seen:
 
 def _still_floor(values: np.ndarray, floor: Floor, limit: float, unit: float) -> _Seen:
     """Values that settle, but above the limit that was given."""
-    seen = _approach(values, floor.level, floor.start, RESOLVED * resolution(values, unit), ended=True)
+    least = _resolved(values - floor.level, floor.start, RESOLVED * resolution(values, unit))
+    seen = _approach(values, floor.level, floor.start, least, ended=True)
     kind = RateKind.FLOOR if seen.rate.kind is RateKind.LINEAR else seen.rate.kind
     height = floor.level - limit
     where = f"values settle {height:.6g} above the limit, without noise: perhaps the limit is {floor.level:.6g}"
@@ -241,32 +252,43 @@ def _noise_floor(values: np.ndarray, floor: Floor, limit: float | None) -> _Seen
     below = np.flatnonzero(values[: floor.start] - floor.level < TOLD * floor.spread)
     runs = below[np.flatnonzero(np.diff(below, prepend=-2) == 1)]  # the second of two in a row
     start = int(runs[0]) - 1 if len(runs) else floor.start
-    seen = _approach(values, floor.level, start, 0.0, ended=True)
+    seen = _approach(values, floor.level, start, 0.0, ended=False)
     rate = seen.rate
     where = (
         f"then {len(values) - floor.start} values stay around {floor.level:.6g}"
         f" with a standard deviation of {floor.spread:.2g}"
     )
     floors = {"floor": floor.level - (limit or 0.0), "floor_error": floor.error, "limit": limit}
-    if rate.kind in (RateKind.SUPERLINEAR, RateKind.QUADRATIC):
+    bent = rate.kind is RateKind.SUPERLINEAR and _bends(values[:start] - floor.level, CLEAR_OF * floor.spread)
+    if rate.kind is RateKind.QUADRATIC or bent:
         return seen.said(why=f"{rate.why}; {where}", **floors)
     if rate.kind is RateKind.LINEAR:
         return seen.said(kind=RateKind.FLOOR, why=f"{rate.why}; {where}", **floors)
     root = rate.root_test
     why = f"falls by a factor {root:.4g} a step at last" if root else "falls within a few steps"
-    figures = {"q": root, "power": None, "confidence": 0.7 if root else 0.5, "why": f"{why}; {where}"}
+    figures = {"q": root, "order": None, "power": None, "confidence": 0.7 if root else 0.5, "why": f"{why}; {where}"}
     return seen.said(kind=RateKind.FLOOR, **figures, **floors)
 
 
-def _approach(values: np.ndarray, limit: float, stop: int, least: float, ended: bool) -> _Seen:
+def _bends(r: np.ndarray, clear: float) -> bool:
+    """Whether a fall to a floor of noise is superlinear by more than the noise, correlated as it is, bends a line."""
+    kept = np.flatnonzero(r > clear)
+    kept = kept if len(kept) > 4 else np.flatnonzero(r > 0)
+    fits = fit_laws(*thinned(kept + 1.0, np.log(r[kept])))
+    straight = [fit.residual for fit in fits if fit.law is STRAIGHT]
+    faster = [fit.residual for fit in fits if fit.law.kind in (RateKind.SUPERLINEAR, RateKind.QUADRATIC)]
+    return not straight or (bool(faster) and min(faster) < BENT * min(straight))
+
+
+def _approach(values: np.ndarray, limit: float, stop: int, least: float, ended: bool, certain: bool = False) -> _Seen:
     """The kind of values[:stop] - limit, as far as it exceeds ``least``."""
     r = values[:stop] - limit
     kept = np.flatnonzero(r > least)
     if not len(kept):
         return _undecided("no value differs from the limit by more than rounding", limit)
     k, y = kept + 1.0, np.log(r[kept])
-    sight = math.log(max(least, 1e-320)) if ended else None
-    finding, used_k, used_y = find_kind(k, y, sight)
+    sight = math.log(max(least, UNDERFLOW)) if ended else None
+    finding, used_k, used_y = find_kind(k, y, sight, certain=certain)
     breaks = np.flatnonzero(np.diff(kept) != 1)
     return _Seen(rate_of_finding(finding, used_k, used_y, y[: breaks[0] + 1] if len(breaks) else y, limit), finding)
 
@@ -297,7 +319,8 @@ def rate_of_finding(finding: Finding, k: np.ndarray, y: np.ndarray, steps: np.nd
         q, power = 1.0, _power(fit, end, finding.whole)
     elif finding.kind in (RateKind.SUPERLINEAR, RateKind.QUADRATIC):
         q = 0.0
-    return Rate(finding.kind, q, finding.order, power, None, None, limit, finding.confidence, root, ratios, finding.why)
+    confidence = finding.confidence * (1 - 1 / max(len(k), 1))  # 30 values say more than 5
+    return Rate(finding.kind, q, finding.order, power, None, None, limit, confidence, root, ratios, finding.why)
 
 
 def _power(fit: Fit, end: float, whole: bool) -> float:
