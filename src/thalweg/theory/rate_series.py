@@ -319,7 +319,7 @@ def rate_of_finding(finding: Finding, k: np.ndarray, y: np.ndarray, steps: np.nd
         q, power = 1.0, _power(fit, end, finding.whole)
     elif finding.kind in (RateKind.SUPERLINEAR, RateKind.QUADRATIC):
         q = 0.0
-    confidence = finding.confidence * (1 - 1 / max(len(k), 1))  # 30 values say more than 5
+    confidence = finding.confidence * (1 - 1 / (len(k) + 2))  # 30 values say more than 5
     return Rate(finding.kind, q, finding.order, power, None, None, limit, confidence, root, ratios, finding.why)
 
 

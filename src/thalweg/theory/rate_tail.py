@@ -38,6 +38,10 @@ ORDER_TWO, BEFORE, LAST_FALL, LAST_SHARE = (1.8, 2.3), 1.15, 3.0, 0.27
 #: The same where there are three values alone, the next having fallen out of sight: the ratio, and the least ratio of
 #: the fall that took it there (under q^(k^2) it would be 7/5).
 OF_THREE, OUT_OF_SIGHT = (1.5, 2.6), 1.55
+#: The least last fall to rounding, and the least in steps as long as the longest, after which a sequence has ended.
+LAST_DROP, LAST_DROPS = 12.0, 4.0
+#: Share of steps that change nothing from which on only the last of equal values are used.
+REPEATED = 0.2
 #: Shorter records with residuals above that many nats, and falls that jump by this share of their mean, are neither
 #: one nor the other.
 SHORT, UNEVEN_RESIDUAL, UNEVEN = 150, 0.15, 0.08
@@ -65,13 +69,16 @@ class Finding:
     order: float | None = None
 
 
-def find_kind(k: np.ndarray, y: np.ndarray, sight: float | None = None) -> tuple[Finding, np.ndarray, np.ndarray]:
+def find_kind(
+    k: np.ndarray, y: np.ndarray, sight: float | None = None, *, certain: bool = False
+) -> tuple[Finding, np.ndarray, np.ndarray]:
     """Decide the kind of exp(y_k).
 
     Args:
         k: Indices from 1, increasing, shape (n,).
         y: Logarithms of r_k, shape (n,).
         sight: Logarithm of what can be resolved, if the value right after the last one fell below it.
+        certain: Whether the limit is one that was given, not where the values happen to stay.
 
     Returns:
         What was found, and the k and y of the values it rests on.
@@ -83,6 +90,11 @@ def find_kind(k: np.ndarray, y: np.ndarray, sight: float | None = None) -> tuple
         quadratic = _quadratic_end(y[:count], sight if count == len(y) else y[-1]) if rise <= RISE else None
         if quadratic is not None:
             return quadratic, k[:count], y[:count]
+    sudden = _sudden_end(y, sight) if certain and rise <= RISE else None
+    if sudden is not None:
+        return sudden, k, y
+    if len(y) > 1 and np.ptp(y) < 1e-9:
+        return Finding(RateKind.UNDECIDED, 0.0, "the largest values are all the same and do not fall"), k, y
     if len(y) < FEWEST:
         few = (
             f"{len(y)} value{'s' * (len(y) != 1)} above what can be resolved {'say' if len(y) != 1 else 'says'} nothing"
@@ -140,6 +152,10 @@ def _envelope(k: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, flo
     def bound_later(y: np.ndarray) -> np.ndarray:
         return np.maximum.accumulate(y[::-1])[::-1]
 
+    if len(y) > 1 and np.mean(np.diff(y) == 0) > REPEATED:
+        last = np.append(np.diff(y) != 0, True)
+        k, y = k[last], y[last]
+
     above = bound_later(y)
     rise = float((above - y).max()) if len(y) else 0.0
     start = int(np.argmax(y)) if len(y) else 0
@@ -177,6 +193,17 @@ def _quadratic_end(y: np.ndarray, sight: float | None) -> Finding | None:
     if not BEFORE <= before <= last + 0.35:
         return None
     return Finding(RateKind.QUADRATIC, 0.95 if before > 1.6 else 0.85, f"{why} ({before:.2f} before)", order=last)
+
+
+def _sudden_end(y: np.ndarray, sight: float | None) -> Finding | None:
+    """A last step out of sight, beside which all before were short: the sequence ends after finitely many."""
+    if sight is None or not len(y):
+        return None
+    drop = float(y[-1]) - sight
+    if drop < LAST_DROP or (len(y) > 1 and drop < LAST_DROPS * float(-np.diff(y).min())):
+        return None
+    why = f"it falls from {math.exp(y[-1]):.2g} to what rounding leaves in one step: it ends after finitely many"
+    return Finding(RateKind.SUPERLINEAR, 0.9 if len(y) >= FEWEST else 0.6, why)
 
 
 def _windows(k: np.ndarray, y: np.ndarray) -> Iterator[np.ndarray]:
