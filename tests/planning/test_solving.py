@@ -79,3 +79,18 @@ def test_a_listener_cannot_move_the_run():
 def test_a_callback_that_is_none_is_refused_before_the_run():
     with pytest.raises(tw.InputError, match="callback=3"):
         tw.solve(function(), callback=3)
+
+
+@pytest.mark.parametrize("method", ["gradient-descent", "nesterov", "heavy-ball", "l-bfgs"])
+@pytest.mark.parametrize("rank", [1, 4])
+def test_directions_without_curvature_do_not_slow_a_quadratic(method, rank):
+    """A = B B' of low rank: the step that suits its curved directions, not one at the edge of stability."""
+    B = np.linalg.qr(np.random.default_rng(0).normal(size=(10, rank)))[0] * np.linspace(1, 2, rank)
+    solution = tw.solve(tw.Quadratic(B @ B.T, B @ np.ones(rank)), method, max_steps=200)
+    assert solution.status is Status.CONVERGED
+    np.testing.assert_allclose(B.T @ solution.x, np.ones(rank), atol=1e-3)
+
+
+def test_a_class_is_no_problem():
+    with pytest.raises(tw.InputError, match="Quadratic is a class"):
+        tw.solve(tw.Quadratic)

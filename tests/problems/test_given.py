@@ -34,6 +34,7 @@ WRONG_GRADIENTS = {
     "one entry missing": lambda x: gradient(x) * [1, 0],
     "swapped": lambda x: gradient(x)[::-1],
     "elsewhere": lambda x: gradient(x + 1),
+    "of another minimum": lambda x: gradient(x) + [1000, -500],
 }
 WRONG_HESSIANS = {
     "zero": lambda x: np.zeros((2, 2)),
@@ -61,6 +62,12 @@ def test_a_wrong_hessian_is_noticed(slip, method):
         tw.solve(tw.problem(f, x0=START, gradient=gradient, hessian=wrong), method)
     with pytest.raises(tw.InputError, match="the given hvp is not that of f"):
         tw.solve(tw.problem(f, x0=START, gradient=gradient, hvp=lambda x, v: wrong(x) @ v), method)
+
+
+def test_a_hessian_that_is_not_finite_is_refused():
+    for given in ({"hessian": lambda x: np.full((2, 2), np.nan)}, {"hvp": lambda x, v: v * np.inf}):
+        with pytest.raises(tw.InputError, match="not finite"):
+            tw.solve(tw.problem(f, x0=START, gradient=gradient, **given))
 
 
 def test_another_value_than_that_of_f_is_noticed():
@@ -109,12 +116,12 @@ def test_the_right_hessian_passes(x0):
     check_given(problem, problem.start())
 
 
-def test_it_takes_two_values_of_f():
+def test_it_takes_four_values_of_f():
     calls = []
     problem = tw.problem(lambda x: calls.append(1) or f(x), x0=START, value_and_gradient=lambda x: (f(x), gradient(x)))
     calls.clear()
     check_given(problem, problem.start())
-    assert len(calls) == 3  # the value at x0, and one to either side
+    assert len(calls) == 5  # the value at x0, and one to either side along two directions
 
 
 def test_leaves_are_checked_in_their_own_layout():

@@ -222,3 +222,31 @@ def test_bad_arguments_are_refused_by_name(arguments, message):
 def test_points_of_another_size_are_refused(x):
     with pytest.raises(InputError, match="the quadratic has 2 parameters"):
         Quadratic(np.eye(2)).at(x)
+
+
+def test_at_the_minimum_of_a_singular_quadratic_rounding_is_no_slope():
+    u = np.linalg.qr(np.random.default_rng(0).normal(size=(10, 1)))[0]
+    problem = Quadratic(u @ u.T, u[:, 0])
+    certificate = problem.at(u[:, 0]).certificate()
+    assert certificate.kind is CertificateKind.ESTIMATE
+    assert certificate.gap <= 1e-14
+    off = problem.at(u[:, 0] + 1e-3 * u[:, 0]).certificate()
+    assert off.gap == pytest.approx(0.5e-6, rel=1e-3)
+    sloped = Quadratic(u @ u.T, u[:, 0] + np.linalg.qr(np.random.default_rng(0).normal(size=(10, 2)))[0][:, 1])
+    assert sloped.at(u[:, 0]).certificate().kind is CertificateKind.NONE
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e160])
+def test_symmetry_is_judged_at_any_scale(scale):
+    A = scale * np.array([[2.0, 1.0], [1.0, 2.0]])
+    np.testing.assert_allclose(Quadratic(A, scale * np.ones(2)).minimiser, [1 / 3, 1 / 3], rtol=1e-12)
+    with pytest.raises(InputError, match="not symmetric"):
+        Quadratic(scale * np.array([[2.0, 1.0], [0.0, 2.0]]))
+
+
+@pytest.mark.parametrize("method", ["newton", "l-bfgs", "gradient-descent", "newton-cg"])
+def test_a_sparse_matrix_whose_diagonal_is_zero_is_refused(method):
+    """Its factor pivots off the diagonal, where pivots tell no signs."""
+    matrix = sparse.csr_array(np.array([[0.0, 1.0], [1.0, 0.0]]))
+    with pytest.raises(InputError, match="eigenvalue -1"):
+        tw.solve(Quadratic(matrix, np.ones(2)), method)

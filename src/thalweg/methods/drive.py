@@ -30,7 +30,9 @@ CRAWL_STEPS = 60
 #: A run that has fallen this many times further than the ceiling is above the start falls without end.
 BOTTOMLESS = 1e22
 #: Ends at which a bound below the target, if the best point has one after all, is what counts.
-SHORT_OF_IT = (Status.NO_PROGRESS, Status.LINE_SEARCH_FAILED, Status.PRECISION_FLOOR, Status.BUDGET_SPENT)
+SHORT_OF_IT = (
+    Status.NO_PROGRESS, Status.LINE_SEARCH_FAILED, Status.PRECISION_FLOOR, Status.BUDGET_SPENT, Status.DIVERGED,
+)  # fmt: skip
 
 
 def drive(
@@ -172,7 +174,8 @@ class _Run:
                 state.point.x,
                 functools.partial(self.keep, state),
             )
-            reached = certificate.gap <= self.target or self.method.noisy and self._reached()
+            # A bound that a lower value has belied is none; the best point knows.
+            reached = self._reached()
             ended = self._ended(state, certificate, reached)
             if ended is not None:
                 self._end(ended, state)
@@ -206,7 +209,7 @@ class _Run:
     def _end(self, status: Status, state: State) -> None:
         """End a run that missed its target, as far as it knows: spend what it takes on the best bound."""
         self.status = status
-        if self.best is None or self._reached() or status is Status.DIVERGED:
+        if self.best is None or self._reached() or status is Status.DIVERGED and not self.problem.provable:
             return
         if self.best[0] is state.point and self.problem.provable:
             self.best = state.point, self._certify(state, np.inf)

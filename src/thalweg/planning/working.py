@@ -25,6 +25,8 @@ TOLERANCE = "it is a target for f - f*: leave it out for 1e-8 min(1, |f(x0)|)"
 MAX_NEWTON_PARAMETERS = 500
 #: A problem whose smallest curvature is not positive is tuned as if its condition number were this.
 WORST_CONDITION = 1e8
+#: Eigenvalues of a quadratic below this share of the largest are rounding of zero.
+FLAT = 1e-13
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,9 +100,13 @@ class Working:
         point = self.problem.at(self.start)
         found = curvature(point, seed)
         largest = found.largest if found.largest > 0 else max(abs(found.smallest), 1.0)
-        smallest = max(found.smallest, largest / WORST_CONDITION)
+        least = found.smallest
+        if self.quadratic and found.eigenvalues is not None:  # directions without curvature do not move
+            least = float(found.eigenvalues[found.eigenvalues > FLAT * largest].min(initial=largest))
+        smallest = max(least, largest / WORST_CONDITION)
         if not method.noisy:
-            return method.tuned(largest, smallest, quadratic=self.quadratic)
+            # 2/(L + mu) is the edge of stability where mu is not known.
+            return method.tuned(largest, smallest, quadratic=self.quadratic and least >= smallest)
         wanted = self.target(method) if target is None else target
         return method.tuned(largest, smallest, quadratic=self.quadratic, noise=noise(point, found, wanted, seed))
 

@@ -88,7 +88,8 @@ class Quadratic:
             left, right = float(u @ products[0]), float(v @ products[1])
         if not math.isfinite(left + right):
             raise InputError("A holds a value that is not finite", "give finite numbers")
-        if abs(left - right) > 1e-8 * float(np.linalg.norm(products[0]) * np.linalg.norm(u)):
+        size = float(np.abs(products[0]).max()) * math.sqrt(self.size) * float(np.linalg.norm(u))
+        if abs(left - right) > 1e-8 * size:
             raise InputError("A is not symmetric: u'Av and v'Au differ", "give (A + A')/2, which has the same values")
 
     def _checked_minimiser(self, x: np.ndarray) -> np.ndarray:
@@ -137,8 +138,9 @@ class Quadratic:
         """
         if self.sparse:
             return self._sparse_solver()
-        if self.size > LARGEST_FACTOR:
-            return Factor(self._by_products)
+        return self._dense_solver() if self.size <= LARGEST_FACTOR else Factor(self._by_products)
+
+    def _dense_solver(self) -> Factor:
         solve = factor(self.matrix)
         if not solve.definite:
             lowest, largest = self.eigenvalues[0], np.abs(self.eigenvalues).max()
@@ -154,8 +156,8 @@ class Quadratic:
             factored = splu(self.A.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
         except RuntimeError:  # exactly singular
             return Factor(self._by_products)
-        if (factored.perm_r != factored.perm_c).any():
-            return Factor(factored.solve)
+        if (factored.perm_r != factored.perm_c).any():  # a pivot on the diagonal was zero: pivots tell no signs
+            return self._dense_solver() if self.size <= LARGEST_FACTOR else Factor(self._by_products)
         # P'AP = L U with L U = L D L': the pivots have the signs of the eigenvalues (Sylvester).
         pivots = factored.U.diagonal()[factored.perm_c]
         rounding = self.size * EPS * np.asarray(abs(self.A).sum(axis=1)).ravel()
@@ -262,11 +264,14 @@ class QuadraticPoint:
         solve = problem.solver
         inverse = solve(g)
         residual = g - self.hvp(inverse)
-        if not np.isfinite(inverse).all() or np.linalg.norm(residual) > 1e-6 * np.linalg.norm(g):
+        solved = bool(np.linalg.norm(residual) <= 1e-6 * np.linalg.norm(g))
+        # Rounding of A x - b leaves a residual that no solver of a singular A resolves.
+        noise = 8 * EPS * (float(np.linalg.norm(self.product)) + float(np.linalg.norm(problem.b)))
+        if not np.isfinite(inverse).all() or not (solved or np.linalg.norm(residual) <= noise):
             how = "A is singular beyond what its solver resolves"
             return Certificate(np.inf, CertificateKind.NONE, how, rounding)
         gap = 0.5 * float(g @ inverse)
-        kind = CertificateKind.PROOF if solve.definite else CertificateKind.ESTIMATE
+        kind = CertificateKind.PROOF if solve.definite and solved else CertificateKind.ESTIMATE
         return Certificate(max(gap, 0.0) * (1 + 1e-6) + rounding, kind, "g' A^-1 g / 2 of the quadratic", rounding)
 
 
