@@ -193,7 +193,8 @@ def _known_limit(values: np.ndarray, limit: float, floor: Floor | None, unit: fl
             least = max(slack, TOLD * floor.spread, 4 * abs(height))
             low = np.flatnonzero((r[:-1] <= ROUNDING * largest) & (r[1:] >= r[:-1]))
             stop = min(int(low[0]) + 1 if len(low) else floor.start, floor.start)
-            seen = _approach(values, limit, stop, least, ended=True, certain=True)
+            certain = floor.rounding and stop == floor.start
+            seen = _approach(values, limit, stop, least, ended=True, certain=certain)
             share = abs(height) / largest
             where = f"values end {height:.1e} from the limit, {share:.0e} of the largest: rounding, not a floor"
             return seen.said(why=f"{seen.rate.why}; {where}")
@@ -207,7 +208,8 @@ def _known_limit(values: np.ndarray, limit: float, floor: Floor | None, unit: fl
     low = np.flatnonzero((r[:-1] <= ROUNDING * largest) & (r[1:] >= r[:-1]))
     stop = int(low[0]) + 1 if len(low) else len(r)
     ended = end < len(r) or stop < len(r)
-    seen = _approach(values, limit, stop, max(slack, 0.0 if limit else UNDERFLOW), ended, certain=True)
+    least = max(slack, 0.0 if limit else UNDERFLOW)
+    seen = _approach(values, limit, stop, least, ended, certain=ended and stop == len(r))
     return _or_partial_floor(seen, r, limit)
 
 
