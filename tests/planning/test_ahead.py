@@ -246,3 +246,27 @@ def test_tol_zero_makes_a_plan_without_warnings(recwarn):
     X = rng.normal(size=(60, 3))
     tw.plan(X, np.where(X[:, 0] + rng.logistic(size=60) > 0, 1.0, -1.0), tol=0.0)
     assert not [w for w in recwarn if "thalweg" in str(w.filename)]
+
+
+def test_everything_that_is_solved_is_diagnosed():
+    from thalweg.problems.pde import Poisson, square
+    from thalweg.problems.zoo import ZOO
+
+    poisson = tw.diagnose(Poisson(square(8), source=lambda x, y: 1.0 + 0 * x)).constants
+    assert poisson["kappa"].value == pytest.approx(1 / np.tan(np.pi / 16) ** 2, rel=1e-9)
+    entry = next(iter(ZOO.values()))
+    assert tw.diagnose(entry).constants["L"].value == pytest.approx(tw.diagnose(entry.problem()).constants["L"].value)
+
+
+def test_what_is_no_problem_is_said_and_derivatives_are_checked():
+    def f(x):
+        return float(((x - 1) ** 2).sum())
+
+    with pytest.raises(tw.InputError, match="wrap a function"):
+        tw.diagnose(f)
+    with pytest.raises(tw.InputError, match="Quadratic is a class"):
+        tw.diagnose(tw.Quadratic)
+    with pytest.raises(tw.InputError, match="the given gradient is not that of f"):
+        tw.diagnose(tw.problem(f, x0=[3.0, 2.0], gradient=lambda x: -2 * (x - 1)))
+    with pytest.raises(tw.InputError, match="l2 given beside"):
+        tw.diagnose(tw.problem(f, x0=[3.0, 2.0], gradient=lambda x: 2 * (x - 1)), l2=1.0)

@@ -14,8 +14,9 @@ from thalweg.core.plan import Diagnosis, Plan
 from thalweg.data import Table, load_table
 from thalweg.planning.fitting import RELATIVE_TARGET, checked_start_value, prepare
 from thalweg.planning.rank import Prospect, make_plan
-from thalweg.planning.working import checked_start
+from thalweg.planning.working import checked_problem, checked_start
 from thalweg.problems import ChangedProblem, FiniteSum, Loss, Standardizing, Target
+from thalweg.problems.given import check_given
 from thalweg.theory import diagnose as diagnose_problem
 from thalweg.theory import diagnose_point
 
@@ -83,9 +84,15 @@ def diagnose(
         The constants with how, where, interval and cost, and both spectra.
 
     """
-    if not isinstance(X, FiniteSum) and callable(getattr(X, "at", None)) and callable(getattr(X, "start", None)):
-        where = "at the start" if at is None else "at the given point"
-        return diagnose_point(X, checked_start(X, at), where, seed)
+    if not isinstance(X, FiniteSum) and _is_meant_as_problem(X):
+        found = checked_problem(X)
+        settings = {"y": y, "loss": loss, "l2": l2, "target": target, "sample_weight": sample_weight}
+        given = [name for name, value in settings.items() if value is not None]
+        if given:
+            raise InputError(f"{', '.join(given)} given beside {found!r:.60}", "leave it out: that is for data")
+        where, x = "at the start" if at is None else "at the given point", checked_start(found, at)
+        check_given(found, x)
+        return diagnose_point(found, x, where, seed)
     problem = _problem(X, y, loss=loss, l2=l2, target=target, sample_weight=sample_weight)
     return diagnose_problem(problem, seed, at)
 
@@ -119,6 +126,12 @@ def plan(
     """
     problem = _problem(X, y, loss=loss, l2=l2, target=target, sample_weight=sample_weight)
     return look(problem, tol, seed).plan
+
+
+def _is_meant_as_problem(X: Any) -> bool:
+    """Whether it is a problem, has one (as an entry of the zoo), or is what one is made of; data are none of these."""
+    at, start, problem = (callable(getattr(X, name, None)) for name in ("at", "start", "problem"))
+    return at and start or problem or callable(X)
 
 
 def _problem(X: Any, y: Any, **settings: Any) -> FiniteSum:

@@ -20,6 +20,7 @@ MAX_DENSE, LANCZOS_STEPS = 400, 40
 Interval = tuple[float, float]
 
 
+@np.errstate(all="ignore")  # constants may leave the floating-point range
 def diagnose_point(problem: Any, x: Any, where: str, seed: int = 0) -> Diagnosis:
     """Measure L, mu, PL, kappa and M of any problem at a point.
 
