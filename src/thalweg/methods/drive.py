@@ -7,6 +7,7 @@ bound on f - f*.
 from __future__ import annotations
 
 import functools
+import math
 import time
 from collections.abc import Generator
 from dataclasses import replace
@@ -111,6 +112,7 @@ class _Run:
         self.steps, self.passes, self.polished = 0, 0.0, 0
         self.schedule = _Schedule(target, method.noisy)
         self.estimating = Estimating(target)
+        self.learns = method.estimates and not problem.provable
         self.lowest, self.improved = np.inf, 0
         self.halved: tuple[int, float] = (0, np.inf)
         self.ceiling = np.inf
@@ -238,14 +240,21 @@ class _Run:
             return certificate
         return replace(certificate, gap=fall, how="f is seen to fall further than its model says")
 
-    @np.errstate(all="ignore")
     def _certify(self, state: State, wanted: float) -> Certificate:
+        """The bound at a state, or only its learned model's estimate where that is far from the target."""
+        far = self.learns and self.target < 0.5 * state.decrement < np.inf and wanted <= self.target
+        if far and state.curving is None and math.isfinite(state.point.value):
+            return self.estimating.far(state)
+        return self._certified(state, wanted)
+
+    @np.errstate(all="ignore")
+    def _certified(self, state: State, wanted: float) -> Certificate:
         """The bound at a state: the point's own, or what earlier bounds and the decrease since then imply."""
         if not np.isfinite(state.point.value):
             return Certificate(np.inf, CertificateKind.NONE, "the objective is not finite")
         if state.curving is not None and not self.problem.convex:
             return Certificate(np.inf, CertificateKind.NONE, "the Hessian has negative curvature here")
-        learned = self.method.estimates and not self.problem.provable and wanted <= self.target
+        learned = self.learns and wanted <= self.target
         if self.method.certifies or learned:
             certificate: Certificate = state.point.certificate(state.direction, state.refine, wanted)
             if not self.problem.provable:
@@ -272,16 +281,15 @@ class _Run:
 
     def _record(self, state: State, certificate: Certificate) -> None:
         self.passes += state.passes
-        with np.errstate(all="ignore"):
-            gradient_norm = norm(state.point.gradient)
-        self.schedule.observe(state.point.value)
-        if state.point.value < self.lowest - EPS * abs(self.lowest if np.isfinite(self.lowest) else 0.0):
-            self.lowest, self.improved = state.point.value, self.steps
+        value = state.point.value
+        self.schedule.observe(value)
+        if value < self.lowest - EPS * abs(self.lowest if math.isfinite(self.lowest) else 0.0):
+            self.lowest, self.improved = value, self.steps
         self.trace.append(
             step=self.steps,
-            value=state.point.value,
+            value=value,
             gap=certificate.gap,
-            gradient_norm=gradient_norm,
+            gradient_norm=norm(state.point.gradient),
             step_size=state.step_size,
             passes=self.passes,
             seconds=time.perf_counter() - self.started,

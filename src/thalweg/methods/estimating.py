@@ -17,6 +17,8 @@ LINEAR = 0.1
 BELIEVED = 0.5
 #: A decrement below so many units of rounding of f cannot be compared with differences of values.
 HIDDEN = 1e3 * 2.0**-52
+#: What is lost to rounding of a value, relative to it.
+ROUNDING = 8 * 2.0**-52
 #: Steps from whose decrease a run is extrapolated where the model is learned.
 WINDOW = 3
 
@@ -80,6 +82,15 @@ class Estimating:
         if sure or before or learned or not self.held:
             return judged
         return replace(judged, gap=math.inf, how="to be held against the next step")
+
+    def far(self, state: State) -> Certificate:
+        """What a learned model says where it is above the target: no second look is needed."""
+        self.value = state.point.value
+        self.decrements = state.decrement, self.decrements[0]
+        self.held = False
+        rounding = ROUNDING * abs(self.value)
+        how = "half the decrement of the model"
+        return Certificate(0.5 * state.decrement + rounding, CertificateKind.ESTIMATE, how, rounding)
 
     def _held_against_the_run(
         self, state: State, certificate: Certificate, values: list[float], learned: bool
