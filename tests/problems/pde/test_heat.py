@@ -97,3 +97,43 @@ def test_times_that_are_not_positive_are_refused():
             fundamental(0.0, bad)
         with pytest.raises(tw.InputError, match="positive time"):
             on_the_line(np.sin, np.zeros(1), bad)
+
+
+def test_a_start_that_the_rule_does_not_resolve_is_refused():
+    x = np.array([0.1])
+    for start, t in ((np.sign, 0.5), (lambda z: np.where(z > 0.3, 1.0, 0.0), 2.0), (lambda z: np.exp(z**2), 1.0),
+                     (np.abs, 1.0), (lambda z: np.sin(40 * z), 1.0)):  # fmt: skip
+        with pytest.raises(tw.InputError, match="not resolved"):
+            on_the_line(start, x, t)
+    with pytest.raises(tw.InputError, match="not resolved"):
+        forced_on_the_line(lambda z, s: np.sign(z), x, 0.5)
+
+
+def test_a_constant_may_be_one_number():
+    assert on_the_line(lambda z: 3.0, 0.2, 1.0) == pytest.approx(3.0, rel=1e-12)
+    np.testing.assert_allclose(forced_on_the_line(lambda z, s: 1.0, [0.0, 1.0], 2.0), 2.0, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: on_the_line(np.sin, [np.nan], 1.0),
+        lambda: on_the_line(np.sin, [0.0], "a"),
+        lambda: on_the_line(np.sin, [0.0], 1.0, nodes=0),
+        lambda: on_the_line(lambda z: None, [0.0], 1.0),
+        lambda: on_the_line(lambda z: 1j * z, [0.0], 1.0),
+        lambda: forced_on_the_line(lambda z, s: z, [0.0], -1.0),
+        lambda: forced_on_the_line(lambda z, s: z, [0.0], 1.0, times=0),
+        lambda: fundamental("a", 1.0),
+        lambda: fundamental([[0.0, 0.0, 0.0]], 1.0, 2),
+        lambda: fundamental(0.0, 1.0, 0),
+        lambda: Heat(square(4), 3.0),
+        lambda: Heat(square(4), lambda x, y: None),
+        lambda: Heat(square(4), lambda x, y: np.ones(2)),
+        lambda: Heat(None, lambda x, y: x),
+        lambda: Heat(square(4), lambda x, y: x).temperature(np.zeros(2)),
+    ],
+)
+def test_bad_input_is_refused(call):
+    with pytest.raises(tw.InputError):
+        call()

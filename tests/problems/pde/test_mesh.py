@@ -54,3 +54,21 @@ def test_bad_sizes_are_refused():
         for bad in (1, 2.5, True, "4"):
             with pytest.raises(tw.InputError, match="whole number"):
                 make(bad)
+
+
+def test_between_the_rim_and_its_chord_the_chord_is_taken_and_beyond_nothing():
+    mesh = disk(8)
+    angle = np.linspace(0, 2 * np.pi, 50)
+    rim = 0.99999 * np.column_stack([np.cos(angle), np.sin(angle)])
+    values = 1 + mesh.points @ [2.0, 3.0]
+    # The chord leaves the arc by h^2/8 at most.
+    np.testing.assert_allclose(mesh.at(rim, values), 1 + rim @ [2.0, 3.0], atol=4 * mesh.width**2)
+    for outside in ([[1.2, 0.0]], [[np.inf, 0.0]]):
+        with pytest.raises(tw.InputError, match="where"):
+            mesh.at(outside, values)
+    with pytest.raises(tw.InputError, match="values"):
+        mesh.at([[0.0, 0.0]], values[:3])
+
+
+def test_a_mesh_is_told_in_a_line():
+    assert repr(square(2)) == "Mesh(9 points, 8 triangles, h = 0.707)"

@@ -154,3 +154,30 @@ def test_bad_fields_are_refused():
         Poisson(square(4), boundary=lambda x, y: np.where(x == 0, np.nan, y))
     with pytest.raises(tw.InputError, match="shape"):
         Poisson(square(4), source=lambda x, y: np.zeros(3))
+    for bad in (lambda x, y: None, lambda x, y: "a", lambda x, y: 1j * x, lambda x, y: x * np.inf):
+        with pytest.raises(tw.InputError, match="source"):
+            Poisson(square(4), source=bad)
+    with pytest.raises(tw.InputError, match="mesh"):
+        Poisson(None)
+    with pytest.raises(tw.InputError, match="9 points inside"):
+        Poisson(square(4)).values(np.zeros(3))
+
+
+def test_closed_forms_near_the_rim_and_beyond():
+    angles = np.array([0.0, 1.0, 4.0])
+    for radius in (0.0, 0.5, 0.99, 0.999, 0.9999, 1.0):
+        where = radius * np.column_stack([np.cos(angles), np.sin(angles)])
+        np.testing.assert_allclose(harmonic_on_disk(np.cos, where), radius * np.cos(angles), atol=1e-10)
+        # -Laplace u = 1 with u = 0 on the rim: u = (1 - r^2)/4.
+        np.testing.assert_allclose(
+            solution_on_disk(lambda x, y: 1.0 + 0 * x, where), (1 - radius**2) / 4, atol=1e-12, rtol=1e-6
+        )
+    for bad in ([[2.0, 0.0]], [[np.nan, 0.0]], [[0.0, 0.0, 0.0]], "a"):
+        with pytest.raises(tw.InputError, match="where"):
+            harmonic_on_disk(np.cos, bad)
+        with pytest.raises(tw.InputError, match="where"):
+            solution_on_disk(lambda x, y: x, bad)
+        with pytest.raises(tw.InputError, match="x"):
+            green_on_disk(bad, [0.0, 0.0])
+    with pytest.raises(tw.InputError, match="rim"):
+        harmonic_on_disk(np.cos, [[1 - 1e-6, 0.0]])

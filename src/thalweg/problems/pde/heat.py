@@ -13,8 +13,14 @@ from typing import Any
 import numpy as np
 
 from thalweg.core.errors import InputError
-from thalweg.problems.pde.mesh import Mesh
+from thalweg.problems.pde.field import positive_time, values_of
+from thalweg.problems.pde.mesh import Mesh, checked_inside, checked_mesh
 from thalweg.problems.quadratic import Quadratic
+
+#: Relative difference of two rules that counts as resolved; rounding of the sums leaves 1e-14.
+RESOLVED = 1e-9
+#: Nodes beyond which the weights of Gauss-Hermite's rule underflow.
+MOST_NODES = 300
 
 
 class Heat:
@@ -33,15 +39,16 @@ class Heat:
     def __init__(self, mesh: Mesh, start: Callable[[np.ndarray, np.ndarray], Any]) -> None:
         from scipy.sparse import diags
 
-        self.mesh = mesh
+        self.mesh = checked_mesh(mesh)
         inside = mesh.interior
         self.root = np.sqrt(mesh.mass[inside])
         scaled = diags(1 / self.root) @ mesh.stiffness[inside][:, inside] @ diags(1 / self.root)
         points = mesh.points[inside]
-        u = np.broadcast_to(np.asarray(start(points[:, 0], points[:, 1]), dtype=np.float64), (len(inside),))
-        if not np.isfinite(u).all():
-            raise InputError("start gives values that are not finite", "return finite temperatures")
+        u = values_of("start", start, points[:, 0], points[:, 1])
         self.quadratic = Quadratic(scaled.tocsr(), x0=self.root * u, minimiser=np.zeros(len(inside)), name="heat")
+
+    def __repr__(self) -> str:
+        return f"Heat({self.quadratic.size} points inside, h = {self.mesh.width:.3g})"
 
     def problem(self) -> Quadratic:
         """The energy, for ``tw.solve``."""
@@ -50,7 +57,7 @@ class Heat:
     def temperature(self, v: np.ndarray) -> np.ndarray:
         """u at all points of the mesh, shape (p,), from the variables of the energy."""
         whole = np.zeros(len(self.mesh.points))
-        whole[self.mesh.interior] = v / self.root
+        whole[self.mesh.interior] = checked_inside(self.mesh, v) / self.root
         return whole
 
 
@@ -62,11 +69,18 @@ def fundamental(x: Any, t: float, dimension: int = 1) -> np.ndarray:
         t: Time, positive.
         dimension: d.
 
+    Raises:
+        InputError: t is not positive, or points have another dimension.
+
     Source: Evans, Partial Differential Equations (2010), section 2.3.1.
     """
-    if not t > 0:
-        raise InputError(f"t={t!r}", "give a positive time: at t = 0 it is a point mass")
-    x = np.asarray(x, dtype=float)
+    t = positive_time(t, ": at t = 0 it is a point mass")
+    if isinstance(dimension, bool) or not isinstance(dimension, int | np.integer) or dimension < 1:
+        raise InputError(f"dimension={dimension!r}", "give a whole number of at least 1")
+    given = np.asarray(x)
+    if given.dtype.kind not in "fiu" or dimension > 1 and given.shape[-1:] != (dimension,):
+        raise InputError(f"x={x!r:.60}, shape {given.shape}", f"give points of dimension {dimension}")
+    x = given.astype(np.float64)
     square = x**2 if dimension == 1 else np.square(x).sum(axis=-1)
     return np.asarray((4 * math.pi * t) ** (-dimension / 2) * np.exp(-square / (4 * t)))
 
@@ -75,17 +89,48 @@ def on_the_line(start: Callable[[np.ndarray], Any], where: Any, t: float, nodes:
     """u(x, t) of the heat equation on the whole line: the start convolved with the fundamental solution.
 
     Args:
-        start: Initial temperature of x, growing slower than exp(x^2).
+        start: Initial temperature of x, smooth at the scale of sqrt(t) and growing slower than exp(x^2 / 4t).
         where: Shape (m,).
         t: Time, positive.
         nodes: Of Gauss-Hermite's rule, which knows the kernel exactly.
 
+    Raises:
+        InputError: t is not positive, start gives no finite numbers, or the rule does not resolve it: one of three
+            quarters as many nodes gives something else.
+
     """
-    if not t > 0:
-        raise InputError(f"t={t!r}", "give a positive time")
+    where, t = _on_a_line(where), positive_time(t)
+    fine, scale = _hermite(start, where, t, _checked_nodes("nodes", nodes, 4))
+    # Of the other parity: a jump may lie between the same nodes of two rules that both have none in the middle.
+    fewer = 3 * nodes // 4 // 2 * 2 + (nodes + 1) % 2
+    coarse, _ = _hermite(start, where, t, fewer)
+    if not np.all(np.abs(fine - coarse) <= RESOLVED * scale):
+        raise InputError(
+            f"start is not resolved by {nodes} nodes: {fewer} give something else",
+            "give more nodes, a start that is smooth at the scale of sqrt(t), or one that grows slower",
+        )
+    return fine
+
+
+def _hermite(start: Callable[[np.ndarray], Any], where: np.ndarray, t: float, nodes: int) -> tuple[np.ndarray, Any]:
+    """The rule's answer and the size of what it sums, each in the shape of ``where``."""
     z, weights = np.polynomial.hermite.hermgauss(nodes)
-    spread = np.asarray(where, dtype=float)[..., None] + 2 * math.sqrt(t) * z
-    return np.asarray(np.asarray(start(spread)) @ weights / math.sqrt(math.pi))
+    values = values_of("start", start, where[..., None] + 2 * math.sqrt(t) * z)
+    weights = weights / math.sqrt(math.pi)
+    return np.asarray(values @ weights), np.abs(values) @ weights
+
+
+def _on_a_line(where: Any) -> np.ndarray:
+    points = np.asarray(where)
+    if points.dtype.kind not in "fiu" or not np.isfinite(points).all():
+        raise InputError(f"where={where!r:.60}", "give finite numbers")
+    return points.astype(np.float64)
+
+
+def _checked_nodes(name: str, count: Any, least: int) -> int:
+    if isinstance(count, bool) or not isinstance(count, int | np.integer) or not least <= count <= MOST_NODES:
+        raise InputError(f"{name}={count!r}", f"give a whole number between {least} and {MOST_NODES}")
+    return int(count)
 
 
 def forced_on_the_line(
@@ -100,9 +145,13 @@ def forced_on_the_line(
         times: Gauss-Legendre nodes in time.
         nodes: Gauss-Hermite nodes in space.
 
+    Raises:
+        InputError: As for ``on_the_line``.
+
     Source: Evans (2010), section 2.3.1 (c).
     """
-    points, weights = np.polynomial.legendre.leggauss(times)
+    where, t = _on_a_line(where), positive_time(t)
+    points, weights = np.polynomial.legendre.leggauss(_checked_nodes("times", times, 1))
     earlier, weights = 0.5 * t * (points + 1), 0.5 * t * weights
     total = np.zeros(np.shape(where))
     for s, weight in zip(earlier, weights, strict=True):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.core.errors import InputError
+from thalweg.problems.pde.field import checked_points
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +26,9 @@ class Mesh:
     points: np.ndarray
     triangles: np.ndarray
     boundary: np.ndarray
+
+    def __repr__(self) -> str:
+        return f"Mesh({len(self.points)} points, {len(self.triangles)} triangles, h = {self.width:.3g})"
 
     @property
     def interior(self) -> np.ndarray:
@@ -67,13 +71,28 @@ class Mesh:
         """A function that is linear on triangles, at points.
 
         Args:
-            where: Shape (m, 2), inside the domain.
+            where: Shape (m, 2), inside the domain; between a curved boundary and its chord the chord's value is taken.
             values: At the mesh's points, shape (p,).
+
+        Raises:
+            InputError: A point lies outside, or there is not one value a point of the mesh.
 
         """
         from scipy.interpolate import LinearNDInterpolator
 
-        return np.asarray(LinearNDInterpolator(self.points, values)(np.asarray(where, dtype=float)))
+        points, known = checked_points("where", where), np.asarray(values, dtype=np.float64)
+        if known.shape != (len(self.points),):
+            raise InputError(f"values has shape {known.shape}", f"give one a point of the mesh: ({len(self.points)},)")
+        interpolated = LinearNDInterpolator(self.points, known)
+        found = np.asarray(interpolated(points))
+        beyond = np.isnan(found)
+        if beyond.any():
+            # A chord of length h leaves the arc by h^2/8 of its radius.
+            centre = self.points.mean(axis=0)
+            found[beyond] = interpolated(centre + (1 - self.width**2 / 4) * (points[beyond] - centre))
+        if np.isnan(found).any() and not np.isnan(known).any():
+            raise InputError(f"where holds {points[np.isnan(found)][0].tolist()}, outside of the mesh", "stay inside")
+        return found
 
 
 def square(cells: int) -> Mesh:
@@ -117,6 +136,33 @@ def disk(rings: int) -> Mesh:
     boundary = np.zeros(starts[-1] + 6 * rings, dtype=bool)
     boundary[starts[rings] :] = True
     return Mesh(np.concatenate(points), np.array(triangles), boundary)
+
+
+def checked_mesh(mesh: Any) -> Mesh:
+    """The mesh itself.
+
+    Raises:
+        InputError: It is none.
+
+    """
+    if not isinstance(mesh, Mesh):
+        raise InputError(f"mesh={mesh!r:.60} is no mesh", "make one: square(16) or disk(16)")
+    return mesh
+
+
+def checked_inside(mesh: Mesh, inside: Any) -> np.ndarray:
+    """Values at the points inside, shape (len(mesh.interior),).
+
+    Raises:
+        InputError: There is not one number a point.
+
+    """
+    values = np.asarray(inside, dtype=np.float64)
+    if values.shape != mesh.interior.shape:
+        raise InputError(
+            f"values of shape {values.shape} for {len(mesh.interior)} points inside", "give one each: solution.x"
+        )
+    return values
 
 
 def _checked(name: str, value: Any, least: int) -> int:

@@ -6,15 +6,20 @@ in the values inside. Its condition number grows like h^-2, which makes it a sta
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from thalweg.core.errors import InputError
-from thalweg.problems.pde.mesh import Mesh
+from thalweg.problems.pde.field import in_the_disk, values_of
+from thalweg.problems.pde.mesh import Mesh, checked_inside, checked_mesh
 from thalweg.problems.quadratic import Quadratic
 
+EPS = float(np.finfo(np.float64).eps)
+#: Least distance from the rim at which Poisson's integral is computed: it takes 36 nodes over that distance.
+NEAREST = 1e-4
 Field = Callable[[np.ndarray, np.ndarray], Any]
 
 
@@ -42,7 +47,7 @@ class Poisson:
     """
 
     def __init__(self, mesh: Mesh, source: Field | None = None, boundary: Field | None = None) -> None:
-        self.mesh = mesh
+        self.mesh = checked_mesh(mesh)
         inside, outside = mesh.interior, np.flatnonzero(mesh.boundary)
         self.edge = _values("boundary", boundary, mesh.points[outside])
         self.source = _values("source", source, mesh.points[inside])
@@ -61,7 +66,7 @@ class Poisson:
     def values(self, inside: np.ndarray) -> np.ndarray:
         """u at all points of the mesh, shape (p,), from its values inside."""
         whole = np.empty(len(self.mesh.points))
-        whole[self.mesh.interior] = inside
+        whole[self.mesh.interior] = checked_inside(self.mesh, inside)
         whole[self.mesh.boundary] = self.edge
         return whole
 
@@ -69,16 +74,7 @@ class Poisson:
 def _values(name: str, function: Field | None, points: np.ndarray) -> np.ndarray:
     if function is None:
         return np.zeros(len(points))
-    if not callable(function):
-        raise InputError(f"{name}={function!r:.60} is no function", f"pass {name}=lambda x, y: ...")
-    values = np.asarray(function(points[:, 0], points[:, 1]), dtype=np.float64)
-    values = np.broadcast_to(values, (len(points),)) if values.ndim == 0 else values
-    if values.shape != (len(points),) or not np.isfinite(values).all():
-        raise InputError(
-            f"{name} gave shape {values.shape} for {len(points)} points, or values that are not finite",
-            f"return one finite number a point: {name}=lambda x, y: np.sin(x) * y",
-        )
-    return values.copy()
+    return values_of(name, function, points[:, 0], points[:, 1])
 
 
 # --- Answers in closed form -------------------------------------------------------------------------------------------
@@ -102,16 +98,27 @@ def green_on_disk(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Green's function of the unit disk, (1/2 pi) log(|x| |y - x/|x|^2| / |x - y|): -Laplace G(., y) = delta_y.
 
     Args:
-        x: Points, shape (..., 2).
-        y: Points, shape (..., 2), other than x.
+        x: Points of the disk, shape (..., 2).
+        y: Points of the disk, shape (..., 2), other than x.
+
+    Returns:
+        Shape (...); infinite where x = y.
+
+    Raises:
+        InputError: A point lies outside.
 
     Source: Evans, Partial Differential Equations (2010), section 2.2.4 (c).
     """
-    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    for name, points in (("x", x), ("y", y)):
+        in_the_disk(name, np.reshape(points, (-1, np.shape(points)[-1] if np.ndim(points) else 1)))
+    return _green(np.asarray(x, dtype=float), np.asarray(y, dtype=float))
+
+
+def _green(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     away = np.square(x - y).sum(axis=-1)
     # |x|^2 |y - x/|x|^2|^2 = 1 - 2 x.y + |x|^2 |y|^2, which is fine at x = 0.
     image = 1 - 2 * (x * y).sum(axis=-1) + np.square(x).sum(axis=-1) * np.square(y).sum(axis=-1)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         return (np.log(image) - np.log(away)) / (4 * np.pi)
 
 
@@ -122,9 +129,12 @@ def solution_on_disk(source: Field, where: Any, radial: int = 60, angular: int =
 
     Args:
         source: f.
-        where: Points inside, shape (m, 2).
+        where: Points of the disk, shape (m, 2).
         radial: Nodes along a ray.
         angular: Rays.
+
+    Raises:
+        InputError: A point lies outside, or f gives no finite numbers.
 
     """
     nodes, weights = np.polynomial.legendre.leggauss(radial)
@@ -134,12 +144,15 @@ def solution_on_disk(source: Field, where: Any, radial: int = 60, angular: int =
     angle = 2 * np.pi * np.arange(angular) / angular
     ray = np.column_stack([np.cos(angle), np.sin(angle)])
     answers = []
-    for x in np.atleast_2d(np.asarray(where, dtype=float)):
+    for x in in_the_disk("where", where):
+        if x @ x >= 1:
+            answers.append(0.0)
+            continue
         along = ray @ x
         reach = -along + np.sqrt(np.maximum(along**2 + 1 - x @ x, 0.0))  # to the boundary
         radius = reach[:, None] * share  # (angular, radial)
         y = x + radius[..., None] * ray[:, None, :]
-        kernel = green_on_disk(x, y) * np.asarray(source(y[..., 0], y[..., 1]))
+        kernel = _green(x, y) * values_of("source", source, y[..., 0], y[..., 1])
         answers.append(float((kernel * radius * reach[:, None] * weight).sum() * 2 * np.pi / angular))
     return np.array(answers)
 
@@ -149,13 +162,27 @@ def harmonic_on_disk(boundary: Callable[[np.ndarray], Any], where: Any, angular:
 
     Args:
         boundary: g as a function of the angle.
-        where: Shape (m, 2), inside.
-        angular: Nodes of the trapezoidal rule.
+        where: Points of the disk, shape (m, 2); on the rim or no closer to it than 1e-4.
+        angular: Nodes of the trapezoidal rule; more are taken near the rim, where the kernel is narrow.
+
+    Raises:
+        InputError: A point lies outside or too close to the rim, or g gives no finite numbers.
 
     Source: Evans (2010), section 2.2.4, equation (45).
     """
-    angle = 2 * np.pi * np.arange(angular) / angular
-    rim = np.column_stack([np.cos(angle), np.sin(angle)])
-    where = np.atleast_2d(np.asarray(where, dtype=float))
-    kernel = (1 - np.square(where).sum(axis=1))[:, None] / np.square(where[:, None] - rim).sum(axis=2)
-    return np.asarray((kernel * np.asarray(boundary(angle))).mean(axis=1))
+    answers = []
+    for x in in_the_disk("where", where):
+        radius = math.hypot(*x)
+        if abs(radius - 1) <= EPS:
+            answers.append(float(values_of("boundary", boundary, np.array([math.atan2(x[1], x[0])]))[0]))
+            continue
+        if 1 - radius < NEAREST * (1 - 1e-9):
+            raise InputError(
+                f"where holds {x.tolist()}, {1 - radius:.2g} from the rim", f"stay {NEAREST} away, or on it"
+            )
+        # The rule's error is radius^nodes.
+        nodes = max(angular, math.ceil(math.log(EPS) / math.log(radius))) if radius > 0 else angular
+        angle = 2 * np.pi * np.arange(nodes) / nodes
+        kernel = (1 - radius**2) / ((x[0] - np.cos(angle)) ** 2 + (x[1] - np.sin(angle)) ** 2)
+        answers.append(float((kernel * values_of("boundary", boundary, angle)).mean()))
+    return np.array(answers)
