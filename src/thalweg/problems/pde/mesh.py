@@ -74,8 +74,11 @@ class Mesh:
             where: Shape (m, 2), inside the domain; between a curved boundary and its chord the chord's value is taken.
             values: At the mesh's points, shape (p,).
 
+        Returns:
+            Shape (m,); nan outside of the domain.
+
         Raises:
-            InputError: A point lies outside, or there is not one value a point of the mesh.
+            InputError: Not finite points, or not one value a point of the mesh.
 
         """
         from scipy.interpolate import LinearNDInterpolator
@@ -90,8 +93,6 @@ class Mesh:
             # A chord of length h leaves the arc by h^2/8 of its radius.
             centre = self.points.mean(axis=0)
             found[beyond] = interpolated(centre + (1 - self.width**2 / 4) * (points[beyond] - centre))
-        if np.isnan(found).any() and not np.isnan(known).any():
-            raise InputError(f"where holds {points[np.isnan(found)][0].tolist()}, outside of the mesh", "stay inside")
         return found
 
 
