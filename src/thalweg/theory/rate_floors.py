@@ -17,6 +17,9 @@ SAME, RESOLVED = 16.0, 32.0
 PRINTED = 12
 #: Shares of a record that may be a floor of noise, largest first, and the fewest values that show one.
 SHARES, FEWEST = (0.9, 0.75, 0.6, 0.5, 0.35, 0.25), 16
+#: Fewest independent values on a floor that lies so many standard deviations below the start, and on a nearer one: a
+#: random walk may rest for long, but it has not come from far and rests on few.
+FAR, INDEPENDENT = 100.0, (8, 16)
 #: Blocks whose means show a trend, and the t value from which it is one (two-sided, 6 degrees of freedom, 5%).
 BLOCKS, TREND = 8, 2.45
 #: Least share of steps at which noise changes its direction; a slow oscillation does so less often.
@@ -117,9 +120,12 @@ def find_floor(values: np.ndarray, limit: float | None, unit: float) -> Floor | 
             return None
         spread = float(end.std(ddof=1))
         if spread > same and _stationary(end, limit):
-            fallen = start > 0 and float(values[:start].max()) - float(end.mean()) > FALLEN * spread
-            if fallen or share == SHARES[0]:
-                level, error, spread = (unit_of_values * x for x in (float(end.mean()), _standard_error(end), spread))
+            fall = (float(values[:3].max()) - float(end.mean())) / spread
+            fallen = start > 0 and fall > FALLEN
+            error = _standard_error(end)
+            independent = INDEPENDENT[fall < FAR]
+            if (fallen and independent * error**2 <= spread**2) or share == SHARES[0]:
+                level, error, spread = (unit_of_values * x for x in (float(end.mean()), error, spread))
                 return Floor(start if fallen else 0, level, error, spread, False)
     return None
 
