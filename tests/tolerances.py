@@ -312,3 +312,12 @@ def invariance(stretch, condition, size):
 def invariance_scaling(condition, size):
     """The same where A is diagonal: the factor is of the Hessian with a unit diagonal, which does not see A."""
     return 32 * eps() * condition * np.sqrt(size)
+
+
+# Rates of sequences (tests/theory/test_rate_*.py).
+
+LOGARITHMS = 1e-110
+"""Relative. Logarithms of 120 digits after a few operations; sums that cancel to 1e-k lose k of them."""
+
+RATE_SEEN = 0.1
+"""Relative, on 1 - q. A linear rate read off a record with 3% of noise, or of a run whose slower modes are just gone."""

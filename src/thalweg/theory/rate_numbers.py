@@ -134,7 +134,7 @@ class Number:
         ratio = CONTEXT.exp(max(CONTEXT.subtract(small.log, large.log), Decimal(-10_000)))
         share = CONTEXT.add(Decimal(1), ratio if large.sign == small.sign else CONTEXT.minus(ratio))
         spread = large.error + small.error + _UNIT * (1 + _size(large.log))
-        error = spread / float(max(share, Decimal("1e-300")))
+        error = 1.1 * spread / float(max(share, Decimal("1e-300")))  # log(1 + e) <= 1.1 e up to e = .1
         if share <= 0 or error > 0.1:
             raise Lost("a difference has lost its digits")
         return Number(large.sign, CONTEXT.add(large.log, CONTEXT.ln(share)), error)
