@@ -377,7 +377,7 @@ def _from_decimal(value: Decimal, error: float) -> Number:
     relative = error / max(_size(value), 1e-300)
     if relative > 0.1:
         raise Lost("no digit left")
-    return Number(1 if value > 0 else -1, CONTEXT.ln(abs(value)), relative + _UNIT)
+    return Number(1 if value > 0 else -1, CONTEXT.ln(value.copy_abs()), relative + _UNIT)
 
 
 def _size(value: Decimal) -> float:
