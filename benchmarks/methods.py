@@ -195,7 +195,8 @@ def main():
     rounds = 3 if options.quick else 9
     print(
         f"Python {platform.python_version()}, NumPy {np.__version__}, SciPy {scipy.__version__}, "
-        f"{os.cpu_count()} cores,\nBLAS at 1 thread, {len(names)} functions, medians of {rounds} alternating rounds; ratios: median (quartiles)"
+        f"{os.cpu_count()} cores,\nBLAS at 1 thread, {len(names)} functions, "
+        f"medians of {rounds} alternating rounds; ratios: median (quartiles)"
     )
     counted = [Counted(ZOO[name]) for name in names]
     for pair in PAIRS:

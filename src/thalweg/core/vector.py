@@ -180,8 +180,8 @@ def like(x: Any1D, entries: np.ndarray) -> Any1D:
 
 def norm(x: Any1D) -> float:
     """The Euclidean length."""
-    # An array's own product does not warn of overflow, which whoever looks at the length sees in it.
-    return math.sqrt(max(float(x @ x if isinstance(x, Vector) else x.dot(x)), 0.0))
+    with np.errstate(over="ignore", invalid="ignore"):  # whoever looks at the length sees an overflow in it
+        return math.sqrt(max(float(x @ x), 0.0))
 
 
 def finite(x: Any1D) -> bool:
