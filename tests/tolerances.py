@@ -320,4 +320,5 @@ LOGARITHMS = 1e-110
 """Relative. Logarithms of 120 digits after a few operations; sums that cancel to 1e-k lose k of them."""
 
 RATE_SEEN = 0.1
-"""Relative, on 1 - q. A linear rate read off a record with 3% of noise, or of a run whose slower modes are just gone."""
+"""Relative, on 1 - q. A linear rate read off a record with 3% of noise, or of a run whose slower modes are just
+gone."""
