@@ -214,7 +214,7 @@ def _not_to_zero(
     """Why the terms do not go to zero, with what they go to; None if they do."""
     rise, before = (float(CONTEXT.subtract(a.g, b.g)) for a, b in ((last, half), (half, quarter)))
     size = f"{_exp(-float(last.g)):.6g}" if last.g > -700 else "beyond 1e300"
-    if rise < -1 and last.g < 0:
+    if last.g < 0 and (rise < -1 or (rise < -1e-9 and rise <= STAYS * before)):
         return None, f"diverging: r_k is {size} at k = {last.at()} and grows"
     if last.g > 30 and rise > 0:
         return None
