@@ -134,3 +134,17 @@ def test_a_bound_that_was_not_computed_is_no_proof():
     assert stopped.status is Status.STOPPED
     assert stopped.certificate.kind is not CertificateKind.PROOF
     assert "<= inf" not in str(stopped)
+
+
+def test_an_estimate_made_elsewhere_does_not_end_a_run():
+    """Momentum leaves the valley and comes back: a model out there says little of the lowest point."""
+    start = np.random.default_rng(10)
+    d = int(start.integers(1, 7))
+    problem = tw.problem(
+        lambda x: 1 + 1e-5 * (100 * ((100 * x[1:] - (100 * x[:-1]) ** 2) ** 2).sum() + ((1 - 100 * x) ** 2).sum()),
+        x0=0.01 * start.normal(size=d),
+    )
+    solution = tw.solve(problem, "heavy-ball", max_steps=3000)
+    exact = tw.solve(problem, "newton", tol=0).value
+    if solution.status is Status.CONVERGED:
+        assert solution.value - exact <= 3e-8
