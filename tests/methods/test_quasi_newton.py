@@ -165,9 +165,8 @@ def test_with_enough_memory_limited_memory_is_bfgs_on_a_quadratic():
 
 
 def dense_lbfgs(gradient, pairs):
-    """-C g with C as a matrix: the pairs applied one by one to s'y/y'y I (Nocedal and Wright, equation 7.16)."""
-    s, y = pairs[-1]
-    C = np.eye(s.size) * (s @ y) / (y @ y)
+    """-C g with C as a matrix: the pairs applied one by one to the largest s'y/y'y of the last five, times I."""
+    C = np.eye(gradient.size) * max((s @ y) / (y @ y) for s, y in pairs[-5:])
     for s, y in pairs:
         V = np.eye(s.size) - np.outer(y, s) / (s @ y)
         C = V.T @ C @ V + np.outer(s, s) / (s @ y)

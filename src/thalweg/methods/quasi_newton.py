@@ -332,7 +332,7 @@ class LBFGS(Method):
     def _composed(self) -> Descent:
         if self.step_size is None:
             return Descent(LimitedMemory(self.memory), StrongWolfe(curvature=0.7))
-        return Descent(LimitedMemory(self.memory, taxicab=True), FixedStep(self.step_size, gentle_start=True))
+        return Descent(LimitedMemory(self.memory, scales=1, taxicab=True), FixedStep(self.step_size, gentle_start=True))
 
     def init(self, point: Any) -> State:
         """Steepest descent first."""

@@ -429,6 +429,7 @@ class FiniteSumLine:
         w, d = (v[: point.problem.classes * point.problem.d] for v in (point.x, direction))
         self._cross, self._square = point.problem.l2 * float(w @ d), point.problem.l2 * float(d @ d)
 
+    @np.errstate(all="ignore")  # a trial may leave the domain; the search looks at what came of it
     def value_slope(self, t: float) -> tuple[float, float]:
         """The objective and its derivative in t."""
         problem, kernel = self.start.problem, self.start.problem.loss.kernel

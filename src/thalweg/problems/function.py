@@ -12,7 +12,7 @@ from array_api_compat import is_torch_array
 
 from thalweg.core.errors import InputError
 from thalweg.core.records import Certificate, CertificateKind
-from thalweg.core.vector import Any1D, Vector, as_user_sees, as_vector, eps, finite, flat, laid_out_like, like
+from thalweg.core.vector import Any1D, Vector, as_user_sees, as_vector, eps, finite, flat, inner, laid_out_like, like
 from thalweg.linalg import Factor, factor, preconditioned_cg
 from thalweg.problems.derivatives import Derivatives, DerivedByEngine
 
@@ -184,6 +184,8 @@ class FunctionPoint:
     def _evaluated(self) -> tuple[float, Any1D]:
         problem, given = self.problem, self.problem.given
         with np.errstate(all="ignore"):  # a trial may leave the domain; whoever made it looks at what came of it
+            if not given:
+                return problem.derived.value_and_gradient(self.x)
             if "value_and_gradient" in given:
                 answer = given["value_and_gradient"](self._seen)
                 if not isinstance(answer, tuple | list) or len(answer) != 2:
@@ -331,7 +333,7 @@ class FunctionLine:
     def value_slope(self, t: float) -> tuple[float, float]:
         """The objective and its derivative in t."""
         point = self.at(t)
-        return point.value, float(point.gradient @ self.direction)
+        return point.value, inner(point.gradient, self.direction)
 
     def at(self, t: float) -> Any:
         """The point at t."""
