@@ -66,7 +66,8 @@ class LimitedMemory(Direction):
         gradient, learned = point.gradient, state.memory["learned"]
         s, y = point.x - state.point.x, gradient - state.point.gradient
         curvature, square = inner(s, y), inner(y, y)
-        counts = curvature > LEAST_CURVATURE * math.sqrt(inner(s, s) * square)
+        # Changes whose squares underflow tell nothing.
+        counts = square > 0 and curvature > LEAST_CURVATURE * math.sqrt(inner(s, s) * square)
         if not counts and not learned:
             return self.first(point, metric)
         scales = learned.get("scales", ())

@@ -263,32 +263,33 @@ def wolfe(
     best, best_value = 0.0, value
     widths = math.inf, math.inf  # of the last two brackets
     t, paid = first, line.passes
-    for count in range(trials):
-        trial = Trial(t, *line.value_slope(t))
-        if count == 0 and thorough is not None and line.passes == paid:
-            flat = -thorough * slope
-        finite = math.isfinite(trial.value) and math.isfinite(trial.slope)
-        if finite and trial.value < best_value:
-            best, best_value = t, trial.value
-        # A change that rounding hides is judged by the derivative alone.
-        lower = finite and (trial.value <= value + decrease * t * slope or abs(trial.value - value) <= noise)
-        if lower and abs(trial.slope) <= flat:
-            return Found(t)
-        if not lower or trial.value > low.value + noise or trial.slope >= 0:
-            high = trial if finite else Trial(t, math.inf, math.nan)
-        elif high is None:
-            if t > LONGEST_STEP * first:
-                return Found(best, unbounded=True)
-            low, t = trial, _beyond(low, trial)
-            continue
-        else:
-            low = trial
-        width = high.step - low.step
-        if width <= 4 * EPS * high.step:
-            break
-        # Two trials that together leave most of the bracket call for a bisection.
-        t = low.step + 0.5 * width if width > 0.66 * widths[0] else _between(low, high)
-        widths = widths[1], width
+    with np.errstate(all="ignore"):
+        for count in range(trials):
+            trial = Trial(t, *line.value_slope(t))
+            if count == 0 and thorough is not None and line.passes == paid:
+                flat = -thorough * slope
+            finite = math.isfinite(trial.value) and math.isfinite(trial.slope)
+            if finite and trial.value < best_value:
+                best, best_value = t, trial.value
+            # A change that rounding hides is judged by the derivative alone.
+            lower = finite and (trial.value <= value + decrease * t * slope or abs(trial.value - value) <= noise)
+            if lower and abs(trial.slope) <= flat:
+                return Found(t)
+            if not lower or trial.value > low.value + noise or trial.slope >= 0:
+                high = trial if finite else Trial(t, math.inf, math.nan)
+            elif high is None:
+                if t > LONGEST_STEP * first:
+                    return Found(best, unbounded=True)
+                low, t = trial, _beyond(low, trial)
+                continue
+            else:
+                low = trial
+            width = high.step - low.step
+            if width <= 4 * EPS * high.step:
+                break
+            # Two trials that together leave most of the bracket call for a bisection.
+            t = low.step + 0.5 * width if width > 0.66 * widths[0] else _between(low, high)
+            widths = widths[1], width
     return Found(best)
 
 
