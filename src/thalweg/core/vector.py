@@ -179,8 +179,8 @@ def like(x: Any1D, entries: np.ndarray) -> Any1D:
 
 
 def inner(x: Any, y: Any) -> float:
-    """The inner product: of arrays in half the time of ``@``, and without a warning where it overflows."""
-    return float(x.dot(y)) if type(x) is np.ndarray else float(x @ y)
+    """The inner product: of arrays faster than ``@``, and without a warning where it overflows, which ``dot`` gives."""
+    return float(np.vdot(x, y)) if type(x) is np.ndarray else float(x @ y)
 
 
 def norm(x: Any1D) -> float:

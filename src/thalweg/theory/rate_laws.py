@@ -70,6 +70,7 @@ class Fit:
         t: Its nonlinear parameter.
         coefficients: Of its columns, the constant left out.
         residual: Root of the mean squared residual.
+        end: The last k of the window, beside which columns are scaled.
 
     """
 
@@ -77,10 +78,11 @@ class Fit:
     t: float
     coefficients: np.ndarray
     residual: float
+    end: float
 
     def slope(self, k: float) -> float:
         """The fall of y per step at k."""
-        return float(self.law.slope(self.coefficients, self.t, np.array([k]))[0])
+        return float(self.law.slope(self.coefficients, self.t, np.array([k, self.end]))[0])
 
 
 def _none(k: np.ndarray) -> np.ndarray:
@@ -253,7 +255,7 @@ def fit_laws(k: np.ndarray, y: np.ndarray) -> list[Fit]:
         if len(k) > law.parameters and len(grid):
             coefficients, squares = solve_law(law, grid, k, Y)
             fits = [
-                Fit(law, float(t), c[:, 0], math.sqrt(float(s[0])))
+                Fit(law, float(t), c[:, 0], math.sqrt(float(s[0])), float(k[-1]))
                 for t, c, s in zip(grid, coefficients, squares, strict=True)
                 if s[0] < np.inf
             ]
@@ -287,7 +289,7 @@ def _between(law: Law, low: float, high: float, k: np.ndarray, Y: np.ndarray) ->
     options = {"xatol": 1e-9 * high, "maxiter": 60}
     t = float(minimize_scalar(squares, bounds=(low, high), method="bounded", options=options).x)
     coefficients, least = solve_law(law, np.array([t]), k, Y)
-    return Fit(law, t, coefficients[0, :, 0], math.sqrt(float(least[0, 0])))
+    return Fit(law, t, coefficients[0, :, 0], math.sqrt(float(least[0, 0])), float(k[-1]))
 
 
 def cost(residual: float, parameters: int, n: float, spread: float) -> float:

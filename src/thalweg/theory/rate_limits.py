@@ -180,4 +180,6 @@ def _refine(start: _Start, k: np.ndarray, f: np.ndarray, low: float, least: floa
     coefficients, squares = solve_law(law, np.array([t]), k, y[:, None])
     if not squares[0, 0] < np.inf or not admissible(law, t, coefficients[0, :, 0], k, exact=False):
         return None
-    return Limited(low - gap, Fit(law, t, coefficients[0, :, 0], math.sqrt(float(squares[0, 0]))), value(p))
+    return Limited(
+        low - gap, Fit(law, t, coefficients[0, :, 0], math.sqrt(float(squares[0, 0])), float(k[-1])), value(p)
+    )
