@@ -180,7 +180,9 @@ def test_gradient_descent_with_too_long_a_step_never_arrives():
 
 @pytest.mark.parametrize(("kappa", "exponent"), [(1e2, -8), (1e2, -12), (1e3, -8)])
 @pytest.mark.parametrize(
-    ("name", "share"), [("l-bfgs", 0.25), ("l-bfgs", 0.5), ("heavy-ball", 0.75), ("gradient-descent", 0.25)]
+    # Limited memory has no rate of its own before it holds its 20 pairs, here after about a quarter of the run.
+    ("name", "share"),
+    [("l-bfgs", 0.35), ("l-bfgs", 0.5), ("heavy-ball", 0.75), ("gradient-descent", 0.25)],
 )
 def test_extrapolation_beyond_the_followed_steps(name, share, kappa, exponent, monkeypatch):
     eigenvalues, away = np.geomspace(1 / kappa, 1, 50), np.ones(50)
