@@ -199,6 +199,12 @@ def test_expressions_instead_of_text():
     assert derive(ex.sum(ex.exp(x))).text == "exp(x)"
 
 
+def test_a_second_derivative_of_0_is_read_back():
+    D = derive("a'*X*b", "X", order=2)
+    assert same(parse(D.text, D.inputs).node, D.normal)
+    assert D.text == "matrix(0,m*n,m*n)"
+
+
 def test_no_derivative_is_zero_and_says_so():
     D = derive("c'*x", "x", order=2)
     assert same(D.normal, parse("matrix(0,n,n)").node)
@@ -211,6 +217,11 @@ def test_no_derivative_is_zero_and_says_so():
         (lambda: derive("x'*A*x", "z"), "'z'"),
         (lambda: derive("x'*A*x"), "wrt="),
         (lambda: derive("x'*A*x", "x", order=3), "order=3"),
+        (lambda: derive("x'*A*x", "x", order=True), "order=True"),
+        (lambda: derive("x'*A*x", 3), "wrt=3"),
+        (lambda: derive(None, "x"), "NoneType"),
+        (lambda: derive("x'*A*x", "x", symbols=3), "symbols=3"),
+        (lambda: derive("x'*A*x", "x", A=None), "A=None"),
         (lambda: derive("x'*A*x", "x, A"), "scalars"),
         (lambda: derive("log(x'*A*x", "x"), r"\^"),
         (lambda: derive("x'*A*x", "x", B="symmetric"), "B"),

@@ -260,6 +260,8 @@ MALFORMED = [
     ("kron(A)", 1, "takes 2"), ("eye(n,n)", 1, "eye(n)"), ("vector()", 1, "vector(1,n)"),
     ("matrix(1,n)", 1, "matrix(1,m,n)"),
     ("vector(x)", 8, "the column x (n x 1)"), ("vector(1,2.5)", 10, "2.5"), ("vector(1,0)", 10, "size 0"),
+    ("ln(x)", 1, "did you mean log"),
+    ("trace(A)", 1, "did you mean tr"), ("matrix(1,0*n,n)", 10, "size 0"),
     ("eye(x)", 5, "name of a symbol"), ("eye(n+1)", 6, "n+1"), ("sum(vector(1))", 5, "nothing fixes the size"),
     ("1+x", 2, "vector(1)"), ("A-1", 2, "eye(n)"), ("x+y", 2, "column x (n x 1) and the column y (m x 1)"),
     ("x+x'", 2, "transpose one"), ("x*x", 2, "a'*b"), ("x*A", 2, "x'*A"), ("A*x'", 2, "transpose the row"),
@@ -408,3 +410,16 @@ def test_a_matrix_that_can_only_be_a_number_is_not_read_as_one_in_silence():
         parse("sum(log(1+exp(-y.*(X*w))))")
     assert parse("sum(log(vector(1)+exp(-y.*(X*w))))").symbols["X"].ndim == 2
     assert parse("x+A", A="scalar").symbols["A"].shape == ()
+
+
+def test_sizes_may_be_products():
+    assert parse("matrix(0,m*n,m*n)").node.shape == ("m", "n", "m", "n")
+    assert parse("kron(A,B)+eye(n*m)", A="n x n", B="m x m").node.shape == ("n", "m", "n", "m")
+    assert parse("vector(1,2*3)").node.shape == (2, 3)
+
+
+@pytest.mark.parametrize("text, character, words", [("x^T*A*x", 3, "' for the transpose"), ("2+A*x+1", 3, "vector(1)")])
+def test_undeclared_names_that_are_misread_are_pointed_at(text, character, words):
+    with pytest.raises(InputError, match=words) as caught:
+        parse(text)
+    assert str(caught.value).startswith(f"at character {character} ")

@@ -88,10 +88,7 @@ class Derivative:
             UnsupportedError: when it does not.
 
         """
-        try:
-            meant = parse(written, self.inputs).node
-        except InputError:  # sizes such as n*n, which are no names
-            return
+        meant = parse(written, self.inputs).node
         if meant.shape == self.normal.shape and same(meant, self.normal):
             return
         point = self.checked.point
@@ -257,12 +254,15 @@ def derive(
         '2*A*x'
 
     """
-    if order not in (1, 2):
+    if isinstance(order, bool) or order not in (1, 2):
         raise InputError(f"order={order!r} of derive", "give 1 or 2")
     if isinstance(expression, str):
         parsed = parse(expression, symbols, **attributes)
         node, formula, inputs = parsed.node, expression, tuple(parsed.symbols.values())
     else:
+        if not isinstance(expression, Node):
+            raise InputError(f"derive of {type(expression).__name__}",
+                             'give a formula such as "x\'*A*x", or an expression made of symbols')  # fmt: skip
         node = _declared(expression, attributes)
         formula = as_it_stands(node)
         inputs = tuple([x for x in topological([node]) if x.op == "symbol"])
@@ -309,6 +309,8 @@ def _variables(inputs: Sequence[Node], wrt: str | Node | Sequence[str | Node] | 
         if len(inputs) != 1:
             raise InputError(f"{formula!r} has the symbols {', '.join(known) or '(none)'}", "say which with wrt=")
         return (inputs[0],)
+    if not isinstance(wrt, Node | Iterable):
+        raise InputError(f"wrt={wrt!r}", "give a symbol or its name")
     given = [wrt] if isinstance(wrt, Node) else wrt.split(",") if isinstance(wrt, str) else list(wrt)
     names = [x.name if isinstance(x, Node) else str(x).strip() for x in given]
     for name in names:

@@ -62,6 +62,13 @@ _INSTEAD = {
     "$": "give the formula without the signs of LaTeX",
 }
 
+_ELSEWHERE = {
+    "ln": ["log"], "log2": ["log(x)/log(2)"], "log10": ["log(x)/log(10)"], "trace": ["tr"], "Tr": ["tr"],
+    "norm": ["norm2", "norm1", "normF"], "mean": ["sum(x)/n"], "dot": ["a'*b"], "outer": ["a*b'"],
+    "transpose": ["x'"], "inverse": ["inv"], "Diag": ["diag"], "logistic": ["sigmoid"],
+}  # fmt: skip
+"""What other notations call a function: how it is written here."""
+
 
 @dataclass(slots=True, eq=False)
 class Item:
@@ -75,7 +82,7 @@ class Item:
         end: Where it ends.
         parts: Places of its parts in the list.
         value: The number, or the name; how many entries each row of a block has.
-        sizes: Of a maker: names, numbers, and where they stand.
+        sizes: Of a maker: for each axis names and numbers, whose product it is, and where they stand.
 
     """
 
@@ -85,7 +92,7 @@ class Item:
     end: int
     parts: tuple[int, ...] = ()
     value: Any = None
-    sizes: list[tuple[int | str, int]] = field(default_factory=list)
+    sizes: list[list[tuple[int | str, int]]] = field(default_factory=list)
 
 
 def fail(text: str, at: int, problem: str, remedy: str) -> NoReturn:
@@ -247,9 +254,9 @@ class _Reader:
         if name not in self.functions and name not in SIZED:
             import difflib
 
-            close = difflib.get_close_matches(name, [*self.functions, *SIZED], 1)
+            close = _ELSEWHERE.get(name) or difflib.get_close_matches(name, [*self.functions, *SIZED], 1)
             known = f"functions are {', '.join([*self.functions, *SIZED])}"
-            remedy = f"did you mean {close[0]}" if close else known
+            remedy = f"did you mean {' or '.join(close)}" if close else known
             fail(self.text, at, f"{name} is no function", f"{remedy}; for a product write {name}*(...)")
         arguments: list[int] = []
         if self.token == "(":
@@ -277,20 +284,30 @@ class _Reader:
         if len(arguments) not in (values, values + most):
             remedy = f"write {form}" + f", or {form.split(',')[0].rstrip(')')}) where its neighbours fix it" * values
             fail(self.text, at, f"{name} of {len(arguments)} arguments", remedy)
-        sizes: list[tuple[int | str, int]] = []
+        sizes: list[list[tuple[int | str, int]]] = []
         for place in reversed(arguments[values:]):
             item = self.items[place]
-            whole = item.op == "number" and isinstance(item.value, int)
-            if place != len(self.items) - 1 or not (item.op == "name" or whole):
+            factors = self.factors(place)
+            if not factors:
                 shown = self.text[item.start : item.end]
                 fail(self.text, item.at, f"{shown} as a size of {name}", f"give a dimension's name or a number: {form}")
-            if item.value == 0:
-                fail(self.text, item.at, f"{name} of size 0", f"give at least 1: {form}")
-            sizes.insert(0, (item.value, item.at))
-            self.items.pop()
+            for d, where in factors:
+                if d == 0:
+                    fail(self.text, where, f"{name} of size 0", f"give at least 1: {form}")
+            sizes.insert(0, factors)
+            del self.items[place - 2 * (len(factors) - 1) :]
         made = self.add("maker", at, at, *arguments[:values], value=name)
         self.items[made].sizes = sizes
         return made
+
+    def factors(self, place: int) -> list[tuple[int | str, int]]:
+        """Read an item as a product of names and whole numbers; give none where it is something else."""
+        item = self.items[place]
+        if item.op == "*":
+            left, right = [self.factors(part) for part in item.parts]
+            return [*left, *right] if left and right else []
+        whole = item.op == "number" and isinstance(item.value, int)
+        return [(item.value, item.at)] if item.op == "name" or whole else []
 
     def block(self) -> int:
         opened = self.at

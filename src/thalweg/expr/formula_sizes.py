@@ -151,17 +151,17 @@ class Sizes:
         if item.parts and self.layouts[item.parts[0]] != ((), ()):
             shown = self.describe(item.parts[0])
             fail(self.text, self.items[item.parts[0]].at, f"the entry of {item.value} is {shown}", "give a scalar")
-        given = [self.size(d) for d, _ in item.sizes]
-        for d, at in item.sizes:
+        given = [tuple([self.size(d) for d, _ in axes]) for axes in item.sizes]
+        for d, at in [size for axes in item.sizes for size in axes]:
             if d in self.kinds:
                 fail(self.text, at, f"the size {d} is the name of a symbol", "give a dimension's name or a number")
         if item.value == "vector":
-            return (given[0] if given else Size(),), ()
+            return given[0] if given else (Size(),), ()
         if item.value == "eye":
-            n = given[0] if given else Size()
-            return (n,), (n,)
-        rows, columns = given or (Size(), Size())
-        return (rows,), (columns,)
+            n = given[0] if given else (Size(),)
+            return n, n
+        rows, columns = given or ((Size(),), (Size(),))
+        return rows, columns
 
     def _joined(self, place: int, item: Item) -> Layout:
         left, right = item.parts

@@ -120,9 +120,15 @@ def parse(
         sizes = Sizes(text, items, shapes, choose_kinds(items, kinds, square), square)
     found = {name: declared[name] if name in declared else _symbol(name, sizes, known) for name in names}
     for name, x in found.items():
-        divides = re.search(rf"[/^]\s*{name}\b", text) is not None  # what divides is a scalar to any reader
-        if name not in kinds and name[0].isupper() and x.ndim < 2 and not divides:
-            raise InputError(
+        at = next(item.at for item in items if item.op == "name" and item.value == name)
+        raised = re.search(rf"\^\s*{name}\b", text) is not None
+        if raised and name == "T" and name not in kinds:
+            fail(text, at, "^T is read as a power", "write ' for the transpose, or declare T='scalar'")
+        divides = re.search(rf"/\s*{name}\b", text) is not None  # what divides is a scalar to any reader
+        if name not in kinds and name[0].isupper() and x.ndim < 2 and not divides and not raised:
+            fail(
+                text,
+                at,
                 f"{name} can only be read as a {'vector' if x.ndim else 'scalar'} in {text!r}, and upper-case names "
                 "are matrices unless declared",
                 f"write vector(1)+x where a number is added to a vector, or declare it: {name}="
@@ -147,14 +153,16 @@ def attribute_set(name: str, given: str | Iterable[str]) -> frozenset[str]:
         InputError: for one that there is not.
 
     """
-    known = frozenset(_words(given))
+    known = frozenset(_words(name, given))
     if not known <= ATTRIBUTES:
         wrong = ", ".join(sorted(known - ATTRIBUTES))
         raise InputError(f"{name} cannot be {wrong!r}", f"use {', '.join(sorted(ATTRIBUTES))}")
     return _implied(known)
 
 
-def _words(given: str | Iterable[str]) -> list[str]:
+def _words(name: str, given: str | Iterable[str]) -> list[str]:
+    if not isinstance(given, Iterable):
+        raise InputError(f"{name}={given!r}", "say what is known of it in words, such as 'symmetric' or 'm x n'")
     parts = given.split(",") if isinstance(given, str) else list(given)
     return [" ".join(str(part).replace("_", " ").replace("-", " ").split()) for part in parts]
 
@@ -164,7 +172,7 @@ def _sorted_words(name: str, given: str | Iterable[str]) -> tuple[list[str], int
     attributes: list[str] = []
     kind: int | None = None
     shape: tuple[Dimension, ...] | None = None
-    for word in _words(given):
+    for word in _words(name, given):
         sizes = [int(d) if d.isdecimal() else d for d in re.split(r"\s+x\s+|\s*×\s*|(?<=\d)x(?=\d)", word)]
         if word in _KIND_OF:
             kind = _KIND_OF[word]
@@ -194,6 +202,8 @@ def _declared(
         return {}
     if isinstance(symbols, Node):
         symbols = [symbols]
+    if not isinstance(symbols, Iterable):
+        raise InputError(f"symbols={symbols!r}", "give nodes (thalweg.vector), or shapes by name")
     pairs = symbols.items() if isinstance(symbols, Mapping) else [(getattr(s, "name", ""), s) for s in symbols]
     found: dict[str, Node] = {}
     for name, given in pairs:
@@ -227,7 +237,11 @@ def _declared(
 
 def _mark_dimensions(items: Sequence[Item], shapes: Mapping[str, Sequence[Dimension]], said: Collection[str]) -> None:
     """Tell names of sizes, which shapes and makers have, from names of symbols; "n" may be the only size there is."""
-    sizes = {"n", *[d for shape in shapes.values() for d in shape], *[d for item in items for d, _ in item.sizes]}
+    sizes = {
+        "n",
+        *[d for shape in shapes.values() for d in shape],
+        *[d for item in items for axes in item.sizes for d, _ in axes],
+    }
     for item in items:
         if item.op == "name" and item.value in sizes and item.value not in shapes and item.value not in said:
             item.op = "dimension"
@@ -300,7 +314,7 @@ class _Builder:
     def made(self, place: int, item: Item) -> Node:
         """Build an identity, or equal entries."""
         rows, columns = (self.sizes.shape(axes) for axes in self.sizes.layouts[place])
-        return lazy_eye(rows[0]) if item.value == "eye" else spread(self.nodes[item.parts[0]], rows + columns)
+        return _identity(rows) if item.value == "eye" else spread(self.nodes[item.parts[0]], rows + columns)
 
     def joined(self, place: int, item: Item) -> Any:
         """Build what an operator makes of its two sides."""
@@ -342,9 +356,7 @@ class _Builder:
         rows, columns = self.sizes.layouts[item.parts[0]]
         i, j, k = letters(len(rows), len(rows), len(rows))
         if number == 0:
-            deltas = [lazy_eye(d) for d in self.sizes.shape(rows)]
-            pairs = ",".join([a + b for a, b in zip(i, j, strict=True)])
-            return deltas[0] if len(deltas) == 1 else build("einsum", *deltas, params=(f"{pairs}->{i}{j}",))
+            return _identity(self.sizes.shape(rows))
         base = FUNCTIONS["inv"].apply(x, len(rows)) if number < 0 else x
         made = base
         for _ in range(abs(number) - 1):
@@ -367,6 +379,14 @@ class _Builder:
             stacked.append(parts[0] if n == 1 else build("concatenate", *parts, params=(1,)))
         whole = stacked[0] if len(stacked) == 1 else build("concatenate", *stacked, params=(0,))
         return self.fitted(whole, rows + columns)
+
+
+def _identity(sizes: Sequence[Dimension]) -> Node:
+    """Make an identity whose rows, and whose columns, have these axes."""
+    i, j = letters(len(sizes), len(sizes))
+    deltas = [lazy_eye(d) for d in sizes]
+    pairs = ",".join([a + b for a, b in zip(i, j, strict=True)])
+    return deltas[0] if len(deltas) == 1 else build("einsum", *deltas, params=(f"{pairs}->{i}{j}",))
 
 
 def _powers(base: Node, exponent: Node) -> tuple[Node, Node]:
