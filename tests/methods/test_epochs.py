@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from reference import SCALAR, targets
+import thalweg as tw
+from reference import NAMES, targets
 from thalweg.core.vector import as_vector, flat
 from thalweg.methods import SGD, SVRG, AdaGrad, Adam, AdamW, ClipNorm, ClipValue, Lion, NagGs, RMSProp
 from thalweg.methods.averaging import ExponentialAverage, PolyakAverage, WeightAverage
@@ -17,14 +18,14 @@ from thalweg.methods.schedule import InverseTime, Warmup
 from thalweg.problems import ChangedProblem, FiniteSum, Standardizing
 from tolerances import COMPILED_EPOCHS, summation
 
-N, D = 120, 5
+N, D, K = 120, 5, 3
 
 
 def problem(loss="logistic", *, sparse=False, weighted=False, changed=False, intercept=True, dtype=float):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(N, D)) * [1, 3, 0.3, 1, 1] + [0, 1, 0, 0, 0]
     X[:, 2] = 1.0 if intercept else X[:, 2]  # the change of variables drops a constant column
-    y = targets(loss, X @ rng.normal(size=(D, 1)), rng)
+    y = targets(loss, X @ rng.normal(size=(D, K if loss == "softmax" else 1)), rng)
     if sparse:
         X = sp.csr_matrix(X * (rng.random(X.shape) < 0.5))
     weights = rng.random(N) if weighted else None
@@ -33,7 +34,7 @@ def problem(loss="logistic", *, sparse=False, weighted=False, changed=False, int
 
 
 def run(problem, method, steps=3):
-    state = method.init(problem.at(np.full(problem.size, 0.05)))
+    state = method.init(problem.at(np.linspace(0.04, 0.06, problem.size)))
     for _ in range(steps):
         state = method.step(state)
     return state
@@ -50,46 +51,78 @@ def same(problem, method, monkeypatch):
     scale = np.abs(one.point.x).max()
     np.testing.assert_allclose(other.point.x, one.point.x, rtol=0, atol=COMPILED_EPOCHS * scale)
     assert other.memory["count"] == one.memory["count"]
-    for name, slot in one.memory.get("slots", {}).items():
+    kept = {**one.memory.get("slots", {}), "mean": one.memory.get("mean", 0.0)}
+    others = {**other.memory.get("slots", {}), "mean": other.memory.get("mean", 0.0)}
+    for name, slot in kept.items():
         size = np.abs(slot).max() if np.size(slot) else 1.0
-        np.testing.assert_allclose(other.memory["slots"][name], slot, rtol=0, atol=COMPILED_EPOCHS * size)
+        np.testing.assert_allclose(others[name], slot, rtol=0, atol=COMPILED_EPOCHS * size)
+
+
+@pytest.fixture
+def as_python(monkeypatch):
+    """Runs the text of an epoch as it stands: what it says, in milliseconds, without the compiler."""
+
+    def function(source):
+        names = {"ON_DISK": False}
+        plain = "def njit(*flags, **more):\n    return flags[0] if flags else lambda function: function\n"
+        exec(source.replace("from numba import njit\n", plain), names)
+        return names["epoch"]
+
+    monkeypatch.setattr("thalweg.methods.compiled_epochs._function", function)
 
 
 #: One of either kind of text; then rules, shapes of rows, changes, weights, anchors, averages, clipping.
-QUICK = [
+COMPILED = [
     (SGD(0.05, batch_size=7, weight_decay=0.01), {}),
-    (SVRG(0.03), {"sparse": True}),
+    (SVRG(0.03), {"sparse": True, "loss": "softmax"}),
 ]
-SLOW = [
+RULES = (
+    SGD(0.02, 0.9, batch_size=7), SGD(0.02, 0.9, True, batch_size=7), AdaGrad(0.1), RMSProp(0.01),
+    Adam(0.01, amsgrad=True, weight_decay=0.1), AdamW(0.01), Lion(0.01), NagGs(0.05, mu=0.5, gamma=1.0),
+    RMSProp(0.01, centered=True, momentum=0.5, average=ExponentialAverage(0.9)),
+    SGD(0.1, schedule=Warmup(10).then(InverseTime(20)), average=WeightAverage(5), sampling="shuffle-once"),
+)  # fmt: skip
+WRITTEN = [
     (SGD(0.02, 0.9, True, batch_size=7, clip_norm=0.5, average=PolyakAverage(20)), {"changed": True}),
     (Adam(0.01, batch_size=8, sampling="replacement"), {"sparse": True, "changed": True, "weighted": True}),
     *[
         (method, case)
-        for method in (
-            SGD(0.02, 0.9, batch_size=7), AdaGrad(0.1), RMSProp(0.01), Adam(0.01, amsgrad=True, weight_decay=0.1),
-            RMSProp(0.01, centered=True, momentum=0.5, average=ExponentialAverage(0.9)), AdamW(0.01), Lion(0.01),
-            NagGs(0.05, mu=0.5, gamma=1.0),
-            SGD(0.1, schedule=Warmup(10).then(InverseTime(20)), average=WeightAverage(5), sampling="shuffle-once"),
-        )
-        for case in ({}, {"loss": "poisson", "sparse": True, "changed": True})
+        for method in RULES
+        for case in ({}, {"loss": "poisson", "sparse": True, "changed": True}, {"loss": "softmax", "weighted": True})
     ],
     (SGD(0.05, batch_size=1), {"sparse": True, "weighted": True}),
     (SVRG(0.03, batch_size=5, anchor="mean"), {"changed": True, "loss": "huber"}),
-    *[(SGD(0.02, batch_size=3), {"loss": loss, "changed": True, "weighted": True}) for loss in SCALAR],
+    *[
+        (method, {"loss": loss, "sparse": True, **more})
+        for loss in ("softmax", "logistic")
+        for more in ({}, {"weighted": True, "intercept": False})
+        for method in (
+            SGD(0.05, batch_size=7, weight_decay=0.2), SGD(0.3, average=PolyakAverage(), batch_size=4),
+            SGD(0.1, average=ExponentialAverage(0.5), batch_size=1), SGD(0.1, average=WeightAverage(6, 50)),
+            SVRG(0.03, batch_size=7, anchor="mean"), SGD(0.05, clip_norm=0.01, batch_size=9), Adam(0.01),
+        )
+    ],
+    *[(SGD(0.02, batch_size=3), {"loss": loss, "changed": True, "weighted": True}) for loss in NAMES],
     (SGD(0.05, batch_size=4), {"intercept": False, "sparse": True}),
-    (SGD(0.05, batch_size=4), {"intercept": False, "changed": True}),
+    (SGD(0.05, batch_size=4), {"intercept": False, "changed": True, "loss": "softmax"}),
     (SVRG(0.03), {"intercept": False, "sparse": True, "weighted": True, "changed": True}),
+    (SVRG(0.03), {"sparse": True, "weighted": True, "changed": True, "loss": "softmax"}),
     (SGD(0.05, batch_size=4), {"dtype": np.float32}),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("method", "case"), QUICK, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("method", "case"), COMPILED, ids=lambda value: str(value)[:40])
 def test_compiled_epochs_are_the_literal_ones(method, case, monkeypatch):
     same(problem(**case), method, monkeypatch)
 
 
+@pytest.mark.parametrize(("method", "case"), WRITTEN, ids=lambda value: str(value)[:40])
+def test_what_is_compiled_says_what_literal_epochs_do(method, case, monkeypatch, as_python):
+    same(problem(**case), method, monkeypatch)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "case"), SLOW, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("method", "case"), WRITTEN, ids=lambda value: str(value)[:40])
 def test_compiled_epochs_are_the_literal_ones_whatever_the_rule(method, case, monkeypatch):
     same(problem(**case), method, monkeypatch)
 
@@ -102,13 +135,13 @@ def test_a_loss_in_one_line_compiles_too(monkeypatch):
 
 
 def test_what_cannot_be_compiled_runs_literally():
-    """Several classes, transforms that the text has not, or two of them: the same call, the same answer."""
+    """An operation or a transform that the text has not, or two transforms: the same call, the same answer."""
     rng = np.random.default_rng(2)
-    X = rng.normal(size=(N, D))
-    several = FiniteSum(X, rng.integers(0, 3, N), "softmax", 0.1)
+    X, y = rng.normal(size=(N, D)), rng.integers(0, K, N)
+    sorting = FiniteSum(X, y, lambda z, y: (np.sort(z, axis=-1) ** 2).sum(axis=-1) - tw.pick(z, y), 0.1, target="class")
     epoch = Epoch(np.arange(N), 4, np.full(N // 4, 0.1), None, 1, PlainStep())
-    assert compiled(several, epoch) is None
-    walk, at_once = run_epoch(several, epoch, Walk(several.start(), {}, several.start()), True)
+    assert compiled(sorting, epoch) is None
+    walk, at_once = run_epoch(sorting, epoch, Walk(sorting.start(), {}, sorting.start()), True)
     assert not at_once
     assert np.isfinite(walk.x).all()
     assert compiled(problem(), replace(epoch, transforms=(ClipValue(0.1),))) is None

@@ -78,12 +78,13 @@ def test_least_squares_has_an_example_as_curved_as_that():
         assert at.largest_single <= max(curvatures) + form.ridge.max()
 
 
+@pytest.mark.parametrize("loss", ["logistic", "softmax"])
 @pytest.mark.parametrize(
     ("sparse", "weighted", "intercept"), [(False, False, True), (True, True, True), (False, True, False)]
 )
-def test_margin_form_is_the_sum(sparse, weighted, intercept):
+def test_margin_form_is_the_sum(loss, sparse, weighted, intercept):
     """Value and parameters by the record's own formula, written out."""
-    for problem in problems("logistic", sparse=sparse, weighted=weighted, intercept=intercept):
+    for problem in problems(loss, sparse=sparse, weighted=weighted, intercept=intercept):
         form = problem.margin_form
         x = np.random.default_rng(4).normal(size=problem.size)
         wide = form.widen(x)
@@ -91,9 +92,13 @@ def test_margin_form_is_the_sum(sparse, weighted, intercept):
         matrix = form.rows.matvec(np.eye(D))
         if form.scale is not None:
             matrix = (matrix - form.shift) * form.scale
-        z = matrix @ wide[:-1] + form.offset * wide[-1]
+        z = matrix @ wide[:, :-1].T + form.offset * wide[:, -1]
         weights = 1.0 if form.weights is None else form.weights
-        value = (weights * np.logaddexp(0, -form.y * z)).mean() + 0.5 * form.ridge @ wide[:-1] ** 2
+        if loss == "softmax":
+            losses = np.log(np.exp(z).sum(axis=1)) - z[np.arange(N), form.y]
+        else:
+            losses = np.logaddexp(0, -form.y * z[:, 0])
+        value = (weights * losses).mean() + 0.5 * (form.ridge * wide[:, :-1] ** 2).sum()
         assert problem.at(x).value == pytest.approx(value, rel=100 * summation(N))
 
 
@@ -105,7 +110,3 @@ def test_a_matrix_stored_by_columns_is_copied_once():
     assert problem.margin_form.arrays[0] is first
     rows = np.ascontiguousarray(X)
     assert np.shares_memory(FiniteSum(rows, np.ones(20), "squared", 0.1).margin_form.arrays[0], rows)
-
-
-def test_losses_of_several_margins_have_no_such_form():
-    assert all(problem.margin_form is None for problem in problems("softmax"))

@@ -1,20 +1,15 @@
 """The text of compiled epochs: one loop over the batches of an epoch, for rows that are dense or sparse.
 
-The derivative of the loss in its margin is derived from the loss's expression, and the update is the rule's.
+Parameters are arrays (classes, d + 1), one row a score with the intercept last; losses of one score have one row. The
+derivative of the loss in its scores is derived from the loss's expression, and the update is the rule's.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from thalweg.core.errors import ThalwegError
-from thalweg.expr.differentiate import gradient
-from thalweg.expr.fuse import Group, chain, complete, schedule
-from thalweg.expr.node import symbol
-from thalweg.expr.simplify import simplify
-from thalweg.expr.trace import trace
 from thalweg.methods.epoch_rules import EntryUpdate
-from thalweg.problems.losses import Loss
+from thalweg.methods.slope_source import Slope
 
 _HEADER = """import math
 
@@ -33,6 +28,9 @@ def dot(row, x):
 """
 #: Below this size the common factor of lazily shrunk coefficients is multiplied out.
 SMALLEST_FACTOR = "1e-100"
+#: The same where iterates are averaged: the share of the coefficients in their average grows against the factor, and
+#: what cancels in it costs as many digits.
+SMALLEST_AVERAGED = "0.1"
 #: Indices that cannot be negative save numba a comparison each, and half of the time.
 COLUMN = "np.uint64(indices[k])"
 ROW = "lo, hi = np.uint64(indptr[i]), np.uint64(indptr[i + 1])"
@@ -49,6 +47,7 @@ class Shape:
         anchored: Whether gradients are corrected by those at an anchor (SVRG).
         averaged: Whether iterates are averaged.
         clipped: Whether gradients are clipped by norm.
+        several: Whether the loss takes several scores.
 
     """
 
@@ -58,52 +57,43 @@ class Shape:
     anchored: bool
     averaged: bool
     clipped: bool
+    several: bool
 
     @property
     def arguments(self) -> list[str]:
         """Names of the arguments that every epoch of this shape takes, in order."""
         names = ["data", "indices", "indptr"] if self.sparse else ["A"]
-        names += ["y", "order", "batch", "alphas", "first", "offset", "ridge", "x", "p", "q"]
+        names += ["y", "order", "batch", "alphas", "first", "offset", "ridge", "xs", "p", "q"]
         names += ["shift", "scale"] * self.changed + ["weights"] * self.weighted
-        names += ["slopes", "centre_gradient"] * self.anchored
-        return names + ["means", "mean"] * self.averaged + ["limit"] * self.clipped
+        names += ["slopes", "centre_gradients"] * self.anchored
+        return names + ["shares", "means"] * self.averaged + ["limit"] * self.clipped
+
+    @property
+    def classes(self) -> str:
+        """How many rows of parameters there are: a literal 1 lets the compiler drop their loops."""
+        return "xs.shape[0]" if self.several else "1"
 
 
-def slope_text(loss: Loss) -> str | None:
-    """Lines that import a compiled function of (z, y) and call it ``slope``; None where the loss has no such form."""
-    z, y = symbol("z", ()), symbol("y", (), loss.target.value)
-    try:
-        slope = simplify(gradient(trace(loss.expression, z=z, y=y), z))
-        items = schedule([slope], [z, y])
-    except (ThalwegError, ValueError, TypeError):
-        return None
-    groups = [item for item in items if isinstance(item, Group)]
-    if len(groups) != 1 or groups[0].outputs != (slope,) or not set(groups[0].inputs) <= {z, y}:
-        return None
-    name = chain(groups[0])
-    arguments = ", ".join(str(x.name) for x in groups[0].inputs)
-    decorator = '@njit(error_model="numpy", nogil=True, inline="always")'
-    return complete(
-        f"from thalweg.expr.fuse import {name}\n\n\n{decorator}\ndef slope(z, y):\n    return {name}({arguments})\n"
-    )
-
-
-def epoch_text(slope: str, update: EntryUpdate, shape: Shape) -> str:
-    """The module whose function ``epoch`` moves x, slots and mean in place through the batches of an order."""
+def epoch_text(slope: Slope, update: EntryUpdate, shape: Shape) -> str:
+    """The module whose function ``epoch`` moves xs, slots and means in place through the batches of an order."""
     slots = [f"s{k}" for k in range(len(update.slots))]
-    gathered = ["for k in range(lo, hi):", f"    z += data[k] * v[{COLUMN}]"]
-    scattered = ["for k in range(lo, hi):", f"    G[{COLUMN}] += u * data[k]"]
-    margin = [ROW, "z = 0.0", *gathered] if shape.sparse else ["z = dot(A[i], v)"]
-    spread = scattered if shape.sparse else ["row = A[i]", "for j in range(d):", "    G[j] += u * row[j]"]
+    if shape.sparse:
+        gathered = ["z = 0.0", "for k in range(lo, hi):", f"    z += data[k] * v[{COLUMN}]"]
+        spread = ["for k in range(lo, hi):", f"    G[{COLUMN}] += u * data[k]"]
+    else:
+        gathered = ["z = dot(row, v)"]
+        spread = ["for j in range(d):", "    G[j] += u * row[j]"]
     entry = "(G[j] * share_of_one - shift[j] * total) * scale[j]" if shape.changed else "G[j] * share_of_one"
     entry += " + share * (ridge[j] * xj" + (" + centre_gradient[j])" if shape.anchored else ")")
+    follow = _followed("x[j]")
     lines = [
-        f"def epoch({', '.join([*shape.arguments, *slots])}):",
-        "    d = x.shape[0] - 1",
-        "    G = np.zeros(d + 1)",
-        "    v = np.empty(d + 1)" if shape.changed else "    v = x",
-        "    centre = 0.0",
-        *_indent(_followed(shape, "x[j]"), 1, "for j in range(d + 1):"),
+        f"def epoch({', '.join([*shape.arguments, *(f'all_{name}' for name in slots)])}):",
+        f"    classes, d = {shape.classes}, xs.shape[1] - 1",
+        "    Gs = np.zeros((classes, d + 1))",
+        "    vs = np.empty((classes, d + 1))" if shape.changed else "    vs = xs",
+        "    centres, totals, scores = np.zeros(classes), np.zeros(classes), np.zeros(classes)",
+        f"    work = np.empty(({slope.rows}, classes))",
+        *_indent(_scores(["x, v = xs[c], vs[c]"], ["for j in range(d + 1):", *_indent(follow, 1)]), 1) * shape.changed,
         *[f"    p{k} = p[{k}]" for k in range(len(update.settings))],
         "    share_of_one = 1.0 / batch",
         "    for b in range(alphas.shape[0]):",
@@ -112,96 +102,158 @@ def epoch_text(slope: str, update: EntryUpdate, shape: Shape) -> str:
         "        a = alphas[b]",
         "        t = first + b",
         "        share = (stop - start) * share_of_one",
-        "        bias = offset * v[d] - centre",
-        "        total = 0.0",
+        "        totals[:] = 0.0",
         "        for r in range(start, stop):",
         "            i = order[r]",
-        *_indent(margin, 3),
-        "            u = slope(z + bias, y[i])" + " - slopes[i]" * shape.anchored,
-        *["            u *= weights[i]"] * shape.weighted,
-        *_indent(spread, 3),
-        "            total += u",
-        "        total *= share_of_one",
-        "        G[d] = total * batch" + ("" if shape.changed else " * offset"),
+        f"            {ROW if shape.sparse else 'row = A[i]'}",
+        *_indent(_scores(["v = vs[c]"], [*gathered, "scores[c] = z + (offset * v[d] - centres[c])"]), 3),
+        "            us = slope(scores, y[i], work)",
+        *_indent(
+            _scores(
+                ["G = Gs[c]"],
+                [
+                    "u = us[c]" + " - slopes[i, c]" * shape.anchored,
+                    *["u *= weights[i]"] * shape.weighted,
+                    *spread,
+                    "totals[c] += u",
+                ],
+            ),
+            3,
+        ),
         *_indent(update.before, 2),
-        "        centre = 0.0",
     ]
+    bound = ["x, G = xs[c], Gs[c]", *["v = vs[c]"] * shape.changed]
+    bound += ["centre_gradient = centre_gradients[c]"] * shape.anchored
+    total = ["total = totals[c] * share_of_one"]
+    total.append("G[d] = totals[c]" + ("" if shape.changed else " * offset"))
     loop = ["xj = x[j]", f"g = {entry}"]
     if shape.clipped:
+        measured = [*loop, "G[j] = g", "size += g * g"]
         lines += [
             "        size = 0.0",
-            *_indent([*loop, "G[j] = g", "size += g * g"], 2, "for j in range(d + 1):"),
+            *_indent(_scores(bound, [*total, "for j in range(d + 1):", *_indent(measured, 1)]), 2),
             "        size = np.sqrt(size)",
             "        cut = limit / size if limit < size < math.inf else 1.0",
         ]
-        loop = ["xj = x[j]", "g = G[j] * cut"]
-    averaged = ["mean[j] += means[b] * (xj - mean[j])"] * shape.averaged
-    loop += ["G[j] = 0.0", *update.each, "x[j] = xj", *_followed(shape, "xj"), *averaged]
-    lines += _indent(loop, 2, "for j in range(d + 1):")
-    decorator = '@njit(cache=ON_DISK, error_model="numpy", nogil=True)\n'
-    return _HEADER + slope + "\n\n" + decorator + "\n".join(lines) + "\n"
+        loop, total = ["xj = x[j]", "g = G[j] * cut"], []
+    bound += [f"{name} = all_{name}[c]" for name in slots] + ["mean = means[c]"] * shape.averaged
+    averaged = ["mean[j] += shares[b] * (xj - mean[j])"] * shape.averaged
+    loop += ["G[j] = 0.0", *update.each, "x[j] = xj", *(_followed("xj") if shape.changed else []), *averaged]
+    total += ["centres[c] = 0.0"] * shape.changed
+    lines += _indent(_scores(bound, [*total, "for j in range(d + 1):", *_indent(loop, 1)]), 2)
+    return _module(slope, lines)
 
 
-def _followed(shape: Shape, value: str) -> list[str]:
+def _followed(value: str) -> list[str]:
     """Lines that keep ``v``, what rows are multiplied with, up with x."""
-    return [f"v[j] = scale[j] * {value}", "centre += shift[j] * v[j]"] if shape.changed else ["pass"]
+    return [f"v[j] = scale[j] * {value}", "centres[c] += shift[j] * v[j]"]
 
 
-def _indent(lines: list[str] | tuple[str, ...], depth: int, head: str = "") -> list[str]:
-    pad = "    " * depth
-    return [pad + head, *(f"{pad}    {line}" for line in lines)] if head else [pad + line for line in lines]
+def _scores(bound: list[str], lines: list[str]) -> list[str]:
+    """Lines for every score, with names for its rows."""
+    return ["for c in range(classes):", *_indent([*bound, *lines], 1)]
 
 
-def lazy_text(slope: str, anchored: bool, weighted: bool) -> str:
+def _indent(lines: list[str] | tuple[str, ...], depth: int) -> list[str]:
+    return ["    " * depth + line for line in lines]
+
+
+def _module(slope: Slope, lines: list[str]) -> str:
+    decorator = '@njit(cache=ON_DISK, error_model="numpy", nogil=True)\n'
+    return _HEADER + slope.text + "\n\n" + decorator + "\n".join(lines) + "\n"
+
+
+def lazy_text(slope: Slope, shape: Shape) -> str:
     """The module whose function ``epoch`` takes plain steps on sparse rows, each at a cost of its stored entries.
 
     x = factor * held + along * centre_gradient: shrinking by the penalty changes the one number, the anchor's gradient
-    the other (Shalev-Shwartz, Singer, Srebro and Cotter, Pegasos, Math. Program. 127 (2011), section 2.1).
+    the other (Shalev-Shwartz, Singer, Srebro and Cotter, Pegasos, Math. Program. 127 (2011), section 2.1). An average
+    is kept * held + rest * other + away * centre_gradient, where ``other`` makes up for what changes in ``held`` (Xu,
+    Towards optimal one pass large scale learning with averaged stochastic gradient descent, arXiv:1107.2490 (2011),
+    section 5.1).
     """
-    correction = " + along * products[i]" if anchored else ""
+    anchored, averaged = shape.anchored, shape.averaged
+    correction = " + along * products[i, c]" * anchored
+    smallest = SMALLEST_AVERAGED if averaged else SMALLEST_FACTOR
+    each = ["for j in range(d):", "    for c in range(classes):"]
     lines = [
-        "def epoch(data, indices, indptr, y, order, batch, alphas, offset, ridge, decay, x"
-        + ", weights" * weighted
-        + ", slopes, centre_gradient, products" * anchored
+        "def epoch(data, indices, indptr, y, order, batch, alphas, offset, ridge, decay, xs"
+        + ", weights" * shape.weighted
+        + ", slopes, centre_gradients, products" * anchored
+        + ", shares, means" * averaged
         + "):",
-        "    d = x.shape[0] - 1",
-        "    held = x[:d].copy()",
-        "    b0, factor, along = x[d], 1.0, 0.0",
-        "    us = np.empty(batch)",
+        f"    classes, d = {shape.classes}, xs.shape[1] - 1",
+        # A row's entries are looked up for all scores at once.
+        "    held = xs[:, :d].T.copy()",
+        "    biases, totals, scores = xs[:, d].copy(), np.zeros(classes), np.zeros(classes)",
+        "    factor, along = 1.0, 0.0",
+        *["    other = means[:, :d].T.copy()", "    kept, rest, away = 0.0, 1.0, 0.0"] * averaged,
+        f"    work, us = np.empty(({slope.rows}, classes)), np.empty((batch, classes))",
         "    for b in range(alphas.shape[0]):",
         "        start = b * batch",
         "        stop = min(start + batch, order.shape[0])",
         "        a = alphas[b]",
         "        share = (stop - start) / batch",
-        "        total = 0.0",
+        "        totals[:] = 0.0",
         "        for r in range(start, stop):",
         "            i = order[r]",
         f"            {ROW}",
-        "            z = 0.0",
+        "            scores[:] = 0.0",
         "            for k in range(lo, hi):",
-        f"                z += data[k] * held[{COLUMN}]",
-        f"            u = slope(factor * z{correction} + offset * b0, y[i])" + " - slopes[i]" * anchored,
-        *["            u *= weights[i]"] * weighted,
-        "            u /= batch",
-        "            us[r - start] = u",
-        "            total += u",
+        f"                column = {COLUMN}",
+        "                for c in range(classes):",
+        "                    scores[c] += data[k] * held[column, c]",
+        "            for c in range(classes):",
+        f"                scores[c] = factor * scores[c]{correction} + offset * biases[c]",
+        "            row = slope(scores, y[i], work)",
+        "            for c in range(classes):",
+        "                u = row[c]" + " - slopes[i, c]" * anchored,
+        *["                u *= weights[i]"] * shape.weighted,
+        "                us[r - start, c] = u / batch",
+        "                totals[c] += u / batch",
         "        shrunk = 1.0 - a * (share * ridge + decay)",
         *["        along = shrunk * along - a * share"] * anchored,
         "        factor *= shrunk",
-        f"        if abs(factor) < {SMALLEST_FACTOR}:",
-        "            for j in range(d):",
-        "                held[j] *= factor",
+        f"        if abs(factor) < {smallest}" + f" or abs(rest) < {SMALLEST_FACTOR}" * averaged + ":",
+        *_indent(each, 3),
+        *["                    other[j, c] = kept * held[j, c] + rest * other[j, c]"] * averaged,
+        "                    held[j, c] *= factor",
+        *["            kept, rest = 0.0, 1.0"] * averaged,
         "            factor = 1.0",
         "        for r in range(start, stop):",
         "            i = order[r]",
         f"            {ROW}",
-        "            u = a * us[r - start] / factor",
+        "            for c in range(classes):",
+        "                us[r - start, c] *= a / factor",
         "            for k in range(lo, hi):",
-        f"                held[{COLUMN}] -= u * data[k]",
-        "        b0 -= a * (offset * total" + " + share * centre_gradient[d]" * anchored + " + decay * b0)",
-        "    for j in range(d):",
-        "        x[j] = factor * held[j]" + " + along * centre_gradient[j]" * anchored,
-        "    x[d] = b0",
+        f"                column = {COLUMN}",
+        "                for c in range(classes):",
+        "                    moved = us[r - start, c] * data[k]",
+        "                    held[column, c] -= moved",
+        *["                    other[column, c] += kept / rest * moved"] * averaged,
+        "        for c in range(classes):",
+        "            biases[c] -= a * (offset * totals[c]"
+        + " + share * centre_gradients[c, d]" * anchored
+        + " + decay * biases[c])",
+        *_indent(
+            [
+                "m = shares[b]",
+                "kept, rest = kept + m * (factor - kept), rest - m * rest",
+                *["away += m * (along - away)"] * anchored,
+                "for c in range(classes):",
+                "    means[c, d] += m * (biases[c] - means[c, d])",
+            ],
+            2,
+        )
+        * averaged,
+        *_indent(each, 1),
+        "            xs[c, j] = factor * held[j, c]" + " + along * centre_gradients[c, j]" * anchored,
+        *[
+            "            means[c, j] = kept * held[j, c] + rest * other[j, c]"
+            + " + away * centre_gradients[c, j]" * anchored
+        ]
+        * averaged,
+        "    for c in range(classes):",
+        "        xs[c, d] = biases[c]",
     ]
-    decorator = '@njit(cache=ON_DISK, error_model="numpy", nogil=True)\n'
-    return _HEADER + slope + "\n\n" + decorator + "\n".join(lines) + "\n"
+    return _module(slope, lines)

@@ -91,11 +91,9 @@ class Standardizing:
         return norms + (self.offset_scale**2 if self.problem.intercept else 0.0)
 
     @cached_property
-    def margin_form(self) -> MarginForm | None:
-        """The sum as losses of scalar margins in the new variables; None for losses of several."""
+    def margin_form(self) -> MarginForm:
+        """The sum as losses of the margins of its rows, in the new variables."""
         form, kept = self.problem.margin_form, self.kept
-        if form is None:
-            return None
         shift, scale = np.zeros(self.problem.d), np.zeros(self.problem.d)
         shift[kept], scale[kept] = self.mean, self.scale
         offset = float(self.offset_scale) * form.offset
@@ -150,8 +148,8 @@ class ChangedProblem:
         return self.base.n
 
     @property
-    def margin_form(self) -> MarginForm | None:
-        """The sum as losses of scalar margins; None for losses of several."""
+    def margin_form(self) -> MarginForm:
+        """The sum as losses of the margins of its rows."""
         return self.change.margin_form
 
     @property

@@ -185,13 +185,11 @@ class FiniteSum:
         return self.rows.square_norms() + float(self.intercept)
 
     @cached_property
-    def margin_form(self) -> MarginForm | None:
-        """The sum as losses of scalar margins; None for losses of several."""
-        if self.loss.target is Target.CLASS:
-            return None
+    def margin_form(self) -> MarginForm:
+        """The sum as losses of the margins of its rows."""
         free = float(self.intercept)
         ridge = np.full(self.d, self.l2)
-        return MarginForm(self.rows, self.y, self.example_weights, self.loss, None, None, free, ridge)
+        return MarginForm(self.rows, self.y, self.example_weights, self.loss, None, None, free, ridge, self.classes)
 
     def recession(self, direction: np.ndarray, noise: float = 1e-12, least: float = 0.0) -> bool:
         """Whether no row's loss rises far out along the direction and at least one falls forever.

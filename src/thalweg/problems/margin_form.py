@@ -1,4 +1,4 @@
-"""What stochastic methods ask of a finite sum: scalar margins where it has them, and how much its examples differ.
+"""What stochastic methods ask of a finite sum: its rows and how they make margins, and how much its examples differ.
 
 An example is a row with everything that belongs to it: f = (1/n) sum_i f_i, f_i = n s_i/(sum s) loss_i + penalty.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thalweg.linalg.rows import DenseRows, Rows, SparseRows
-from thalweg.problems.losses import Loss
+from thalweg.problems.losses import Loss, Target
 
 if TYPE_CHECKING:
     from thalweg.problems.finite_sum import FiniteSumPoint
@@ -22,15 +22,18 @@ if TYPE_CHECKING:
 class MarginForm:
     """A sum of losses of margins z_i = sum_j (A_ij - shift_j) scale_j x_j + offset x_d, with a diagonal penalty.
 
+    For class targets z_i is one margin a class, each with its own row of parameters x.
+
     Attributes:
         rows: A, shape (n, d).
         y: Targets, shape (n,).
         weights: n s_i / sum s, shape (n,); None where all are 1.
-        loss: Of scalar margins.
+        loss: Of a margin, or of one a class.
         shift: Shape (d,); None for zero.
         scale: Shape (d,); None for one. Zero for a column that has no parameter.
         offset: What the last parameter is multiplied with; 0 where there is no intercept.
         ridge: Second derivative of the penalty for each column, shape (d,); the intercept has none.
+        classes: Rows of parameters; 1 for losses of one margin.
 
     """
 
@@ -42,6 +45,12 @@ class MarginForm:
     scale: np.ndarray | None
     offset: float
     ridge: np.ndarray
+    classes: int = 1
+
+    @property
+    def several(self) -> bool:
+        """Whether the loss takes one margin a class, be it one class alone."""
+        return self.loss.target is Target.CLASS
 
     @cached_property
     def kept(self) -> np.ndarray:
@@ -62,14 +71,18 @@ class MarginForm:
         return None
 
     def widen(self, x: np.ndarray) -> np.ndarray:
-        """Parameters with zeros for what has none: shape (d + 1,), a copy."""
-        wide = np.zeros(self.rows.shape[1] + 1)
-        wide[self.kept] = x
+        """Parameters with zeros for what has none: shape (classes, d + 1), a copy; the intercepts come last."""
+        wide = np.zeros((self.classes, self.rows.shape[1] + 1))
+        columns = self.kept[:-1]
+        count = self.classes * int(columns.sum())
+        wide[:, :-1][:, columns] = x[:count].reshape(self.classes, -1)
+        wide[:, -1] = x[count:] if self.kept[-1] else 0.0
         return wide
 
     def narrow(self, wide: np.ndarray) -> np.ndarray:
         """The parameters, a copy."""
-        return wide[self.kept]
+        coefficients = wide[:, :-1][:, self.kept[:-1]].ravel()
+        return np.concatenate([coefficients, wide[:, -1]]) if self.kept[-1] else coefficients
 
 
 def gradient_variance(point: FiniteSumPoint, norms: np.ndarray, mean: np.ndarray) -> float:
