@@ -87,7 +87,7 @@ class TestAgainstDenseEigenvalues:
         assert holds(found.constants["kappa"], values[-1] / values[0], slack / values[0] * values[-1] / values[0])
         np.testing.assert_allclose(found.raw.eigenvalues, values, atol=slack)
         assert found.raw.weights.sum() == pytest.approx(1.0, abs=arithmetic(operations=len(values)))
-        assert "x = 0" in found.constants["mu"].where
+        assert found.constants["mu"].where == ("everywhere" if name == "squared" else "at x = 0")
 
     def test_at_a_given_point(self, name, weighted):
         problem, reference = both(name, weighted)
@@ -97,7 +97,7 @@ class TestAgainstDenseEigenvalues:
         slack = EIGENVALUE * values[-1]
         assert found.constants["mu"].value == pytest.approx(values[0], abs=slack)
         np.testing.assert_allclose(found.raw.eigenvalues, values, atol=slack)
-        assert "given" in found.constants["mu"].where
+        assert found.constants["mu"].where == ("everywhere" if name == "squared" else "at the given point")
 
     def test_the_scaled_spectrum_is_that_of_an_explicit_change_of_variables(self, name, weighted):
         problem, reference = both(name, weighted)
@@ -326,6 +326,44 @@ def test_lanczos_of_softmax_looks_at_directions_that_tell_classes_apart(monkeypa
     found = diagnose(problem).constants
     assert holds(found["mu"], values[0], EIGENVALUE * values[-1])
     assert found["kappa"].value < 10 * values[-1] / values[0]
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_intervals_of_single_rows_hold_the_truth_with_a_free_intercept(name):
+    """The penalty is on the coefficients alone, so that the bound lies above the largest curvature of a row."""
+    problem, reference = both(name, l2=1.0)
+    rows = np.hstack([reference.X, np.ones((N, 1))])
+    penalty = np.diag([1.0] * D + [0.0])
+    exact = max(np.linalg.eigvalsh(CURVATURE[name] * np.outer(row, row) + penalty)[-1] for row in rows)
+    low, high = diagnose(problem).constants["L_max"].interval
+    assert low <= exact <= high
+
+
+def test_noise_that_rounding_hides_is_within_its_interval():
+    """Rows that differ by 1e-9 of their size."""
+    rng = np.random.default_rng(0)
+    X = np.ones((50, 2)) + 1e-9 * rng.normal(size=(50, 2))
+    problem = FiniteSum(X, np.full(50, -3.0), "squared", 0.1, intercept=False)
+    slope = 3.0 * X
+    found = diagnose(problem).constants["sigma2"]
+    assert found.interval[0] <= np.square(slope - slope.mean(axis=0)).sum(axis=1).mean() <= found.interval[1]
+
+
+def test_the_batch_that_matches_the_gradient_counts_the_penalty():
+    problem, reference = both("logistic", l2=1.0)
+    x = 0.3 * np.random.default_rng(7).normal(size=reference.size)
+    rows = row_gradients(reference, x)
+    exact = np.square(rows - rows.mean(axis=0)).sum(axis=1).mean() / np.square(reference.gradient(x)).sum()
+    assert holds(diagnose(problem, at=x).constants["B_noise"], exact, 0.0)
+
+
+def test_a_large_table_without_a_penalty_is_diagnosed(monkeypatch):
+    monkeypatch.setattr(constants, "MAX_DENSE", 5)
+    X = np.random.default_rng(0).normal(size=(20, 30))
+    found = diagnose(FiniteSum(X, X[:, 0], "squared", 0.0, intercept=False)).constants
+    values = np.linalg.eigvalsh(X @ X.T / 20)
+    assert found["effective_dimension"].interval[0] <= 20 <= found["effective_dimension"].interval[1]
+    assert found["PL"].interval[0] <= values[0] <= found["PL"].interval[1]
 
 
 def test_zero_weight_rows_are_no_examples():

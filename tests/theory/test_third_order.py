@@ -64,10 +64,38 @@ def test_quadratics_have_none():
 )
 def test_measured_third_derivatives_are_the_closed_forms(f, x0, exact):
     problem = tw.problem(f, x0=x0)
-    assert largest_third(problem.at(problem.start())) == pytest.approx(exact, rel=100 * central_difference())
+    value, error = largest_third(problem.at(problem.start()))
+    assert value == pytest.approx(exact, rel=100 * central_difference())
+    assert error <= 1e-3 * exact
     found = hessian_lipschitz(problem, problem.at(problem.start()), "at the start")
-    assert found.interval[1] == math.inf
+    assert found.interval[0] <= exact and found.interval[1] == math.inf
     assert "lower end" in found.how
+
+
+@pytest.mark.parametrize(
+    ("f", "x0", "exact", "within"),
+    [
+        (lambda x: np.exp(1000 * x).sum(), [0.01], 1e9 * math.exp(10), 1e-4),
+        (lambda x: np.sin(1000 * x).sum(), [0.3], 1e9 * abs(math.cos(300)), 1e-4),
+        (lambda x: -np.log(x).sum() + x.sum(), [1e-8], 2e24, 1e-2),  # a step of the usual length leaves the domain
+        (lambda x: ((x - 1e6) ** 3).sum(), [1e6 + 3.0], 6.0, 1e-6),
+    ],
+)
+def test_steps_suit_the_scale_of_the_function(f, x0, exact, within):
+    problem = tw.problem(f, x0=x0)
+    found = hessian_lipschitz(problem, problem.at(problem.start()), "at the start")
+    assert found.value == pytest.approx(exact, rel=within)
+    assert found.interval[0] <= exact
+
+
+def test_rounding_is_no_third_derivative():
+    """M = 0 of a quadratic whose products are differences of gradients, or in float32: the interval holds it."""
+    h = np.geomspace(1e-6, 1e3, 12)
+    differences = tw.problem(lambda x: 0.5 * x @ (h * x), x0=np.full(12, 100.0), gradient=lambda x: h * x)
+    A = np.random.default_rng(0).normal(size=(6, 6)).astype(np.float32)
+    single = tw.problem(lambda x: ((A @ x) ** 2).sum() ** 1.0, x0=np.ones(6, dtype=np.float32))
+    for problem in (differences, single):
+        assert hessian_lipschitz(problem, problem.at(problem.start()), "at the start").interval[0] == 0.0
 
 
 def test_a_loss_without_a_bound_is_measured():

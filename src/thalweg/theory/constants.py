@@ -5,6 +5,7 @@ Small problems are diagonalised; large ones are seen through Lanczos, whose inte
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,13 +20,16 @@ from thalweg.core.records import Constant, Constants
 from thalweg.linalg import Lanczos, effective_dimension, lanczos, spectral_density
 from thalweg.problems import ChangedProblem, FiniteSum, Standardizing
 from thalweg.problems.change import ChangedPoint
-from thalweg.theory.constants_any import noise_constants, polyak_lojasiewicz
+from thalweg.theory.constants_any import eigenvalue_slack, noise_constants, polyak_lojasiewicz
 from thalweg.theory.third_order import hessian_lipschitz
 
 #: Parameters up to which a Hessian is formed and diagonalised.
 MAX_DENSE = 400
 #: Products spent on a spectrum beyond that.
 LANCZOS_STEPS = 40
+EPS = float(np.finfo(np.float64).eps)
+#: Rounding of a length in float64, generously.
+ROUNDING = 1e-12
 Interval = tuple[float, float]
 
 
@@ -66,14 +70,20 @@ def diagnose(problem: FiniteSum, seed: int = 0, at: np.ndarray | None = None) ->
     scaled_point = ChangedPoint(changed, changed.change.inverse(x), point)  # what was computed at x serves twice
     scaled = _ends(scaled_point, problem, changed.size, seed, f"the Hessian {where}, in the methods' variables")
     scaled_seconds = clock.lap()
-    how = "measured: eigenvalues" if problem.size <= MAX_DENSE else f"measured: {raw.products} Lanczos steps"
+    how, at_point = f"measured: {raw.products} Lanczos steps", where
+    if problem.size <= MAX_DENSE:
+        how = "closed form: the Hessian is constant" if problem.constant_curvature else "measured: eigenvalues"
+    elif problem.constant_curvature:
+        how += "; the Hessian is constant"
+    if problem.constant_curvature:
+        where = "everywhere"
     entries: dict[str, Constant] = {}
 
     bound = problem.loss.bounds.smoothness
     if np.isfinite(bound):
         top, top_interval = _second_moment(problem, seed)
         if problem.constant_curvature:
-            top, (low, high), how_l = raw.largest, raw.largest_interval, "closed form: the Hessian is constant"
+            top, (low, high), how_l = raw.largest, raw.largest_interval, how
         else:
             # The bound holds everywhere; the curvature met at this point is a lower end for the true L.
             top, high = bound * top + problem.l2, bound * top_interval[1] + problem.l2
@@ -84,9 +94,12 @@ def diagnose(problem: FiniteSum, seed: int = 0, at: np.ndarray | None = None) ->
         used = norms if isinstance(problem.share, float) else norms[problem.share > 0]
         largest = bound * float(used.max()) + problem.l2
         entries["L_max"] = Constant(
-            largest, "bound: (loss) times the largest ||(x_i, 1)||^2, plus l2", "everywhere", (largest, largest),
+            largest,
+            "bound: (loss) times the largest ||(x_i, 1)||^2, plus l2",
+            "everywhere",
+            (min(_largest_single(point, norms), largest), largest * (1 + ROUNDING)),
             clock.lap(),
-        )  # fmt: skip
+        )
     else:
         entries["L"] = Constant(
             raw.largest,
@@ -100,17 +113,14 @@ def diagnose(problem: FiniteSum, seed: int = 0, at: np.ndarray | None = None) ->
     entries["kappa_scaled"] = _ratio(scaled, how, where, scaled_seconds)
     entries["L_scaled"] = Constant(scaled.largest, how, where, scaled.largest_interval, scaled_seconds)
     entries["mu_scaled"] = Constant(scaled.smallest, how, where, scaled.smallest_interval, scaled_seconds)
-    noise = gradient_noise(problem, x)
-    mean = point.gradient - problem.ridge(x)
-    entries |= noise_constants(noise, float(mean @ mean), where)
-    noise_seconds = clock.lap()
-    entries["sigma2"] = replace(entries["sigma2"], seconds=noise_seconds)
-    entries["PL"] = polyak_lojasiewicz(raw.spectrum.eigenvalues, point, how, where)
-    entries["M"] = hessian_lipschitz(problem, point, where, seed)
+    entries |= gradient_noise(point, at_point)
+    entries["sigma2"] = replace(entries["sigma2"], seconds=clock.lap())
+    entries["PL"] = polyak_lojasiewicz(raw.spectrum.eigenvalues, raw.smallest_interval, point, how, where)
+    entries["M"] = hessian_lipschitz(problem, point, at_point, seed)
     entries["M"] = replace(entries["M"], seconds=clock.lap())
     effective, interval, how_e = _effective_dimension(problem, point, seed)
     entries["effective_dimension"] = Constant(
-        effective, f"{how_e}, sum of lambda/(lambda + l2) over the data term", where, interval, clock.lap()
+        effective, f"{how_e}, sum of lambda/(lambda + l2) over the data term", at_point, interval, clock.lap()
     )
     passes = 2.0 * (raw.products + scaled.products) + 4.0
     return Diagnosis(Constants(entries), raw.spectrum, scaled.spectrum, time.perf_counter() - started, passes)
@@ -127,23 +137,46 @@ def _checked_point(at: Any, problem: FiniteSum) -> np.ndarray:
     return x
 
 
-def gradient_noise(problem: FiniteSum, x: np.ndarray) -> float:
-    """E||g_i - g||^2 when one row is drawn with its share: sum p_i ||g_i||^2 - ||g||^2, exactly, in two passes.
+def gradient_noise(point: Any, where: str) -> dict[str, Constant]:
+    """E||g_i - g||^2 when one row is drawn with its share: sum p_i ||g_i||^2 - ||sum p_i g_i||^2, in two passes.
 
     The ridge term is the same for every row and drops out; g_i = u_i (x_i, 1) with u_i the slope of row i, so that
-    ||g_i||^2 = |u_i|^2 (||x_i||^2 + 1).
+    ||g_i||^2 = |u_i|^2 (||x_i||^2 + 1). Rounding of a margin moves a slope by the curvature of its loss.
 
     Args:
-        problem: The finite sum.
-        x: Where, shape (size,).
+        point: A point of a finite sum.
+        where: How reports name it.
+
+    Returns:
+        sigma^2 and the batch at which noise and gradient are as large.
 
     """
-    point = problem.at(x)
+    problem, slope, norms = point.problem, point.slope, point.problem.square_norms
+    many = slope.ndim == 2
+    sizes = np.sqrt(norms)
+    moved = EPS * (problem.d + 4) * (sizes * float(np.linalg.norm(point.x)) + np.abs(problem.y))
+    bent = point.bend(np.broadcast_to(moved[:, None], slope.shape) if many else moved)
+    length, off = (np.linalg.norm(v, axis=1) if many else np.abs(v) for v in (slope, bent))
+    off = off + EPS * (problem.d + 8) * length
+    mean = point.gradient - problem.ridge(point.x)
+    second, summing = problem.mean(length**2 * norms), EPS * math.sqrt(problem.n)
+    first, first_error = problem.mean(length * sizes), problem.mean(off * sizes)
+    first_error += summing * first
+    variance, square = max(second - float(mean @ mean), 0.0), float(point.gradient @ point.gradient)
+    variance_error = 2 * problem.mean(length * off * norms) + summing * second
+    variance_error += 2 * float(np.linalg.norm(mean)) * first_error + first_error**2
+    square_error = 2 * math.sqrt(square) * first_error + first_error**2
+    drawn = "one example" if isinstance(problem.share, float) else "one example, drawn with its share of the weights"
+    return noise_constants(variance, variance_error, square, square_error, where, drawn)
+
+
+def _largest_single(point: Any, norms: np.ndarray) -> float:
+    """The largest curvature of a single row's loss that is met at a point, along its (x_i, 1): a lower end of L_max."""
     slope = point.slope
-    squares = np.square(slope) if slope.ndim == 1 else np.square(slope).sum(axis=1)
-    mean = point.gradient - problem.ridge(x)
-    second = problem.mean(squares * (problem.rows.square_norms() + float(problem.intercept)))
-    return max(second - float(mean @ mean), 0.0)
+    units = np.eye(slope.shape[1]) if slope.ndim == 2 else [1.0]
+    bends = np.max([np.abs(point.bend(np.broadcast_to(e, slope.shape)) * e).reshape(len(slope), -1).sum(axis=1)
+                    for e in units], axis=0)  # fmt: skip
+    return float((bends * norms * (np.broadcast_to(point.problem.share, len(norms)) > 0)).max()) * (1 - ROUNDING)
 
 
 def _ratio(ends: _Ends, how: str, where: str, seconds: float) -> Constant:
@@ -165,8 +198,7 @@ def _ends(point: Any, base: FiniteSum, size: int, seed: int, how: str) -> _Ends:
         if contrast is not None:
             matrix = contrast.restrict(contrast.restrict(matrix).T)
         values = np.linalg.eigvalsh(matrix)
-        # Backward stability: each computed eigenvalue is within a few rounding units of the largest of a true one.
-        slack = 4 * size * np.finfo(float).eps * float(np.abs(values).max(initial=0.0))
+        slack = eigenvalue_slack(values, terms=base.n)
         spectrum = Spectrum(values, np.full(len(values), 1.0 / len(values)), how)
         low, high = float(values[0]), float(values[-1])
         products = int(np.ceil(point.hessian_passes / 2))
@@ -194,10 +226,18 @@ def _effective_dimension(problem: FiniteSum, point: Any, seed: int) -> tuple[flo
         matrix = point.hessian - np.diag(problem.ridge(np.ones(problem.size)))
         if problem.invariant:
             matrix = contrast.restrict(contrast.restrict(matrix).T)
-        values = np.maximum(np.linalg.eigvalsh(matrix), 0.0)
-        positive = values[values > 4 * problem.size * np.finfo(float).eps * values[-1]] if l2 == 0 else values
-        total = float((positive / (positive + l2)).sum())
-        return total, (total * (1 - 1e-9), total * (1 + 1e-9)), "measured: eigenvalues"
+        values = np.linalg.eigvalsh(matrix)
+        slack = eigenvalue_slack(values, terms=problem.n)
+
+        def total(off: float) -> float:
+            moved = np.maximum(values + off, 0.0)
+            return float((moved[moved > 0] / (moved[moved > 0] + l2)).sum())
+
+        return total(-slack if l2 == 0 else 0.0), (total(-slack), total(slack)), "measured: eigenvalues"
+
+    if l2 == 0:
+        rank = float(min(problem.size, problem.n * problem.classes))
+        return rank, (0.0, rank), "bound: no more than rows or parameters"
 
     def apply(v: np.ndarray) -> np.ndarray:
         return point.hvp(v) - problem.ridge(v)
@@ -254,8 +294,9 @@ def _second_moment(problem: FiniteSum, seed: int) -> tuple[float, Interval]:
         if free:
             matrix[:-1, -1] = matrix[-1, :-1] = rows.rmatvec(weights)
             matrix[-1, -1] = 1.0
-        top = float(np.linalg.eigvalsh(matrix)[-1])
-        slack = 4 * size * np.finfo(float).eps * top
+        values = np.linalg.eigvalsh(matrix)
+        top = float(values[-1])
+        slack = eigenvalue_slack(values, terms=problem.n)
         return top, (top - slack, top + slack)
     found = lanczos(apply, size, seed, steps=min(size, LANCZOS_STEPS), tolerance=1e-8)
     return found.largest.value, found.largest.interval
