@@ -72,7 +72,7 @@ def test_values(name, fused):
     assert not any(np.shares_memory(np.asarray(result), np.asarray(a)) for a in args)
 
 
-@pytest.mark.parametrize("name", set(CASES) - {"truth", "a constant", "the argument", "view of the argument"})
+@pytest.mark.parametrize("name", sorted(set(CASES) - {"truth", "a constant", "the argument", "view of the argument"}))
 def test_derivatives(name):
     function, args = CASES[name]
 
