@@ -148,3 +148,36 @@ def test_an_estimate_made_elsewhere_does_not_end_a_run():
     exact = tw.solve(problem, "newton", tol=0).value
     if solution.status is Status.CONVERGED:
         assert solution.value - exact <= 3e-8
+
+
+@pytest.mark.parametrize("method", ["l-bfgs", "bfgs", "newton", "newton-cg", "conjugate-gradients"])
+@pytest.mark.parametrize("unit", [1e4, 1e6])
+def test_a_valley_far_longer_than_it_is_wide_has_its_minimum(unit, method):
+    """Steps along it are 1e16 times longer than the first across, and f falls by less than 1 on the way."""
+    solution = tw.solve(tw.problem(lambda x: (unit * x[0] - 1) ** 2 + (x[1] / unit - 1) ** 2, x0=[1.0, 2.0]), method)
+    assert solution.status is Status.CONVERGED
+    np.testing.assert_allclose(solution.x, [1 / unit, unit], rtol=1e-4)
+
+
+def test_a_fall_that_leaves_the_floating_point_range_has_no_bound():
+    """Newton's method doubles x until the curvature underflows."""
+    solution = tw.solve(tw.problem(lambda x: -np.log(x).sum(), x0=[5.0, 0.01]))
+    assert solution.status is Status.DIVERGED
+    assert solution.certificate.gap == math.inf
+
+
+@pytest.mark.parametrize(
+    ("method", "steps"), [("newton", 20), ("l-bfgs", 30), ("bfgs", 30), ("gradient-descent", 1100)]
+)
+def test_single_precision_ends_at_its_floor(method, steps):
+    rows = np.random.default_rng(0).normal(size=(200, 5)).astype(np.float32)
+    narrow, wide = (
+        tw.problem(lambda w: np.logaddexp(0, rows @ w + rows[:, 0]).mean() + (w**2).sum() / 20, x0=np.zeros(5, dtype))
+        for dtype in (np.float32, np.float64)
+    )
+    solution = tw.solve(narrow, method)
+    assert solution.status is Status.PRECISION_FLOOR
+    assert solution.cost.steps < steps
+    least = tw.solve(wide, tol=1e-13).value
+    assert wide.at(solution.x.astype(np.float64)).value - least <= solution.certificate.gap
+    assert solution.certificate.gap <= 32 * eps(np.float32) * least

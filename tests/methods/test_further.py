@@ -80,3 +80,10 @@ def test_leaves_fall_alike(form):
     assert fall(f, form(np.full(5, 3.0)), form(np.full(5, -1.0))) == pytest.approx(plain)
     ones = torch.ones(5, dtype=torch.float64)
     assert fall(f, form(3 * ones), form(-ones)) == pytest.approx(plain)
+
+
+def test_what_looks_level_from_near_is_looked_at_from_afar():
+    """The first trial changes f by less than rounding; the minimum is at 1e6."""
+    seen, _ = fall(lambda x: (1e-6 * x - 1.0) ** 2 + 0 * x, 0.0, 1e-12)
+    assert seen == pytest.approx(1.0, abs=0.6)
+    assert fall(lambda x: 5.0 + 0 * x, 0.0, 1e-12)[0] == 0.0

@@ -75,6 +75,20 @@ def test_a_line_that_falls_forever_is_said_to():
     assert wolfe(line, 0.0, -1.0).unbounded
 
 
+def test_a_long_way_with_little_to_gain_is_not_forever():
+    line = Along(lambda t: 1e3 + (1e-17 * t - 1) ** 2, lambda t: 2e-17 * (1e-17 * t - 1))
+    found = wolfe(line, *line.value_slope(0.0), curvature=0.1)
+    assert not found.unbounded
+    assert found.step_size == pytest.approx(1e17, rel=0.2)
+
+
+def test_values_in_single_precision_are_level_within_its_rounding():
+    """The value rises by one unit of float32's rounding where the derivative says that the minimum is."""
+    line = Along(lambda t: 1.0 + (1.2e-7 if t > 0 else 0.0), lambda t: 1e-9 * (t - 1.0))
+    assert wolfe(line, 1.0, -1e-9, precision=eps(np.float32)).step_size == 1.0
+    assert wolfe(line, 1.0, -1e-9).step_size == 0.0
+
+
 def test_a_wrong_derivative_finds_no_step():
     line = Along(lambda t: 1.0 + t, lambda t: -1.0)
     assert wolfe(line, 1.0, -1.0).step_size == 0.0

@@ -197,6 +197,8 @@ def finite(x: Any1D) -> bool:
 
 def eps(x: Any1D) -> float:
     """Spacing of the numbers just above 1, of the coarsest leaf."""
+    if type(x) is np.ndarray:
+        return float(np.finfo(x.dtype).eps)  # nearly always
     leaves = x.leaves if isinstance(x, Vector) else (x,)
     return max(float(array_namespace(leaf).finfo(leaf.dtype).eps) for leaf in leaves)
 

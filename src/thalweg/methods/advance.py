@@ -6,6 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 from thalweg.core.records import Status
+from thalweg.core.vector import eps
 from thalweg.methods.method import State
 from thalweg.methods.search import Search
 
@@ -42,7 +43,7 @@ def advance(state: State, search: Search, first: float = 1.0, flatten: float = 1
     if not -math.inf < slope < 0:
         return Advance(point, 0.0, Status.NO_PROGRESS if slope == 0 else Status.LINE_SEARCH_FAILED, 0.0)
     line = point.along(state.direction)
-    found = search.find(line, point.value, slope, first, flatten)
+    found = search.find(line, point.value, slope, first, flatten, eps(point.x))
     if found.unbounded:
         return Advance(line.at(found.step_size), found.step_size, Status.DIVERGED, line.passes)
     if found.step_size == 0.0:

@@ -18,18 +18,21 @@ import numpy as np
 from thalweg.core.errors import InputError
 from thalweg.core.events import Event, Finished, Started, Stepped, StopRun
 from thalweg.core.records import Certificate, CertificateKind, Cost, Solution, Status, Trace
-from thalweg.core.vector import Any1D, finite, norm
+from thalweg.core.vector import Any1D, eps, finite, norm
 from thalweg.methods.estimating import Estimating
 from thalweg.methods.further import further_fall
 from thalweg.methods.kept import Kept
 from thalweg.methods.method import Method, State, ceiling, check_oracles
 from thalweg.methods.noise_floor import LEAST, hovers
 
-EPS = float(np.finfo(np.float64).eps)
 #: Steps of a Newton method in which the bound must halve: else it creeps.
 CRAWL_STEPS = 60
+#: Steps without a fall after which a learned model that promises no more than rounding is believed.
+HIDDEN_STEPS = 8
 #: A run that has fallen this many times further than the ceiling is above the start falls without end.
 BOTTOMLESS = 1e22
+#: Ends of runs that find no step.
+STUCK = Status.LINE_SEARCH_FAILED, Status.NO_PROGRESS
 #: Ends at which a bound below the target, if the best point has one after all, is what counts.
 SHORT_OF_IT = (
     Status.NO_PROGRESS, Status.LINE_SEARCH_FAILED, Status.PRECISION_FLOOR, Status.BUDGET_SPENT, Status.DIVERGED,
@@ -66,7 +69,7 @@ def drive(
         The solution, which Finished also carries.
 
     """
-    run = _Run(problem, method, target, max_steps, max_seconds)
+    run = _Run(problem, method, target, max_steps, max_seconds, eps(x0))
     run.schedule.look_at = look_at
     point = problem.at(x0)
     check_oracles(method, point)
@@ -99,19 +102,22 @@ COUNTERS = ("steps", "passes", "polished", "lowest", "improved", "halved", "ceil
 class _Run:
     """The mutable side of one run."""
 
-    def __init__(self, problem: Any, method: Method, target: float, max_steps: int, max_seconds: float) -> None:
+    def __init__(
+        self, problem: Any, method: Method, target: float, max_steps: int, max_seconds: float, precision: float
+    ) -> None:
         self.problem = problem
         self.method = method
         self.target = target
         self.max_steps = max_steps
         self.max_seconds = max_seconds
+        self.precision = precision
         self.trace = Trace()
         self.status = Status.BUDGET_SPENT
         self.best: tuple[Any, Certificate] | None = None
         self.falling: Any = None
         self.steps, self.passes, self.polished = 0, 0.0, 0
         self.schedule = _Schedule(target, method.noisy)
-        self.estimating = Estimating(target)
+        self.estimating = Estimating(target, precision)
         self.learns = method.estimates and not problem.provable
         self.lowest, self.improved = np.inf, 0
         self.halved: tuple[int, float] = (0, np.inf)
@@ -210,6 +216,8 @@ class _Run:
 
     def _end(self, status: Status, state: State) -> None:
         """End a run that missed its target, as far as it knows: spend what it takes on the best bound."""
+        if status in STUCK and not self.problem.provable and self._falls_forever(state.point):
+            status = Status.DIVERGED
         self.status = status
         if self.best is None or self._reached() or status is Status.DIVERGED and not self.problem.provable:
             return
@@ -219,6 +227,13 @@ class _Run:
             self.best = self.best[0], self._in_full(self.best[0])
         if self._reached() and status in SHORT_OF_IT:
             self.status = Status.CONVERGED
+
+    def _falls_forever(self, point: Any) -> bool:
+        """Whether f falls at every distance along the slope: so far out that no step is found any more."""
+        fall, trials = further_fall(point, -1.0 * point.gradient, 8 * self.precision * abs(point.value))
+        self.passes += 2.0 * trials
+        self.bottomless = fall == np.inf
+        return self.bottomless
 
     @np.errstate(all="ignore")
     def _in_full(self, point: Any) -> Certificate:
@@ -274,7 +289,7 @@ class _Run:
         # What is known of f* from an earlier step holds here too.
         if self.best is not None:
             point, known = self.best
-            carried = known.gap - (point.value - state.point.value) + 4 * EPS * abs(point.value)
+            carried = known.gap - (point.value - state.point.value) + 4 * self.precision * abs(point.value)
             if known.kind is CertificateKind.PROOF and 0 <= carried < certificate.gap:
                 return replace(certificate, gap=carried, how=_earlier(known.how))
         return certificate
@@ -283,7 +298,7 @@ class _Run:
         self.passes += state.passes
         value = state.point.value
         self.schedule.observe(value)
-        if value < self.lowest - EPS * abs(self.lowest if math.isfinite(self.lowest) else 0.0):
+        if value < self.lowest - self.precision * abs(self.lowest if math.isfinite(self.lowest) else 0.0):
             self.lowest, self.improved = value, self.steps
         self.trace.append(
             step=self.steps,
@@ -301,7 +316,7 @@ class _Run:
         if self.best is None or -np.inf < point.value < self.best[0].value:
             return point, certificate
         best, known = self.best
-        rounding = 4 * EPS * abs(point.value)
+        rounding = 4 * self.precision * abs(point.value)
         if certificate.gap <= known.gap < np.inf and point.value <= best.value + 2 * rounding:
             return point, certificate
         # Values come and go: the lowest stays, and what a later point tells of f* holds for it.
@@ -320,12 +335,13 @@ class _Run:
             if reached:
                 return Status.CONVERGED
             # A decrease that rounding hides cannot be searched for.
-            hidden = state.decrement <= 1e3 * EPS * max(abs(state.point.value), certificate.rounding / EPS)
+            size = max(abs(state.point.value), certificate.rounding / self.precision)
+            hidden = state.decrement <= 1e3 * self.precision * size
             return Status.PRECISION_FLOOR if hidden and self._close(state, certificate) else state.failure
         if not reached and self._hovers(state):
             return Status.NOISE_FLOOR
-        if not reached and self.steps - self.improved > self.method.stall_steps:
-            hidden = state.decrement <= 1e3 * EPS * abs(state.point.value)
+        if not reached and self.steps - self.improved > self._patience(state):
+            hidden = state.decrement <= 1e3 * self.precision * abs(state.point.value)
             if hidden and self._close(state, certificate):
                 return Status.PRECISION_FLOOR
             return Status.NOISE_FLOOR if self._sampled(state) else Status.NO_PROGRESS
@@ -335,6 +351,11 @@ class _Run:
         if not reached and crawls:
             return Status.NO_PROGRESS
         return None
+
+    def _patience(self, state: State) -> float:
+        """Steps without a new lowest value before a run counts as stuck: few where a model promises mere rounding."""
+        hidden = self.learns and state.decrement <= 8 * self.precision * abs(state.point.value)
+        return min(HIDDEN_STEPS, self.method.stall_steps) if hidden else self.method.stall_steps
 
     def _sampled(self, state: State) -> bool:
         """Whether steps follow gradients of samples."""

@@ -16,9 +16,9 @@ LINEAR = 0.1
 #: Least share of what a Newton model promised that the last step must have brought for the next model to be believed.
 BELIEVED = 0.5
 #: A decrement below so many units of rounding of f cannot be compared with differences of values.
-HIDDEN = 1e3 * 2.0**-52
-#: What is lost to rounding of a value, relative to it.
-ROUNDING = 8 * 2.0**-52
+HIDDEN = 1e3
+#: Units of rounding that a value may be off by.
+ROUNDING = 8
 #: Steps from whose decrease a run is extrapolated where the model is learned.
 WINDOW = 3
 
@@ -31,6 +31,10 @@ class Estimating:
     series (Aitken). Where the model was learned from gradients, directions that were not yet met are missing from it:
     before the run ends, the Newton decrement at the point is computed for the purpose.
 
+    Args:
+        target: Wanted bound on f - f*.
+        precision: Spacing of the numbers just above 1 in the element type of x.
+
     Attributes:
         value: f at the last step.
         decrements: The model's decrement there and one step before.
@@ -39,8 +43,9 @@ class Estimating:
 
     """
 
-    def __init__(self, target: float) -> None:
+    def __init__(self, target: float, precision: float) -> None:
         self.target = target
+        self.precision = precision
         self.value = math.nan
         self.decrements = math.nan, math.nan
         self.held = False
@@ -88,7 +93,7 @@ class Estimating:
         self.value = state.point.value
         self.decrements = state.decrement, self.decrements[0]
         self.held = False
-        rounding = ROUNDING * abs(self.value)
+        rounding = ROUNDING * self.precision * abs(self.value)
         how = "half the decrement of the model"
         return Certificate(0.5 * state.decrement + rounding, CertificateKind.ESTIMATE, how, rounding)
 
@@ -108,7 +113,7 @@ class Estimating:
         """
         last, before = self.decrements
         decrease = self.value - state.point.value
-        if last > HIDDEN * abs(state.point.value) and decrease < BELIEVED * 0.5 * last:
+        if last > HIDDEN * self.precision * abs(state.point.value) and decrease < BELIEVED * 0.5 * last:
             how = "the model before foretold more than came of the step"
             return replace(certificate, gap=math.inf, how=how), False
         factor = state.decrement / last if last > 0 else math.nan

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.core.random import generator
-from thalweg.core.vector import Any1D, flat, like
+from thalweg.core.vector import Any1D, eps, flat, like
 
 #: Each trial goes so many times further than the last.
 STRETCH = 4.0
@@ -23,8 +23,8 @@ TRIALS = 60
 NEAR, ASIDE = 1e-8, 1e-3
 #: Parameters up to which directions without curvature are found by eigenvalues; beyond, one is drawn.
 MAX_DENSE = 100
-#: Curvature below this share of the largest is none.
-FLAT = 1e-8
+#: Curvature below this share of the largest, or so many units of rounding of it, is none.
+FLAT, ROUNDINGS = 1e-8, 16
 
 
 def further_fall(point: Any, direction: Any1D, rounding: float) -> tuple[float, int]:
@@ -55,14 +55,20 @@ def further_fall(point: Any, direction: Any1D, rounding: float) -> tuple[float, 
 
 
 def _along(point: Any, way: Any1D, length: float, rounding: float) -> tuple[float, int]:
-    """The fall along a direction whose largest entry is 1, from a first length on."""
+    """The fall along a direction whose largest entry is 1, from a first length on; past where f looks level at first.
+
+    So near that rounding hides every change, nothing is told.
+    """
     fall = 0.0
     for trial in range(1, TRIALS + 1):
         further = point.value - _value(point, point.x + length * way)
-        if not further > fall + rounding:
-            return fall, trial
-        fall, length = further, STRETCH * length
-    return math.inf, TRIALS
+        level = fall == 0.0 and abs(further) <= rounding
+        if not level:
+            if not further > fall + rounding:
+                return fall, trial
+            fall = further
+        length *= STRETCH
+    return math.inf if fall > 0 else 0.0, TRIALS
 
 
 def _without_curvature(point: Any) -> Any1D | None:
@@ -71,7 +77,7 @@ def _without_curvature(point: Any) -> Any1D | None:
     drawn = generator(0).standard_normal(size)
     if size <= MAX_DENSE:
         values, vectors = np.linalg.eigh(np.asarray(point.hessian, dtype=np.float64))
-        none = np.abs(values) <= FLAT * np.abs(values).max()
+        none = np.abs(values) <= max(FLAT, ROUNDINGS * eps(point.x)) * np.abs(values).max()
         if not none.any():
             return None
         drawn = vectors[:, none] @ drawn[none]

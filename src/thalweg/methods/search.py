@@ -17,7 +17,8 @@ from thalweg.core.errors import InputError
 from thalweg.methods.method import Line
 
 EPS = float(np.finfo(np.float64).eps)
-#: A first trial that had to be lengthened this often: the objective falls as far as floating point goes.
+#: A first trial lengthened so many times, and a fall of so many times f: the objective falls as far as floating point
+#: goes. Either alone is met by functions whose variables differ in scale.
 LONGEST_STEP = 1e15
 #: A value this many units of rounding above the start counts as level with it.
 NOISE = 8
@@ -48,7 +49,9 @@ class Search(ABC):
     reference: ClassVar[str]
 
     @abstractmethod
-    def find(self, line: Line, value: float, slope: float, first: float = 1.0, flatten: float = 1.0) -> Found:
+    def find(
+        self, line: Line, value: float, slope: float, first: float = 1.0, flatten: float = 1.0, precision: float = EPS
+    ) -> Found:
         """The step.
 
         Args:
@@ -58,6 +61,7 @@ class Search(ABC):
             first: First trial.
             flatten: Largest ratio of final to initial derivative that the direction asks for; searches that look at
                 the derivative heed it.
+            precision: Spacing of the numbers just above 1 in the element type of x.
 
         """
 
@@ -84,7 +88,9 @@ class FixedStep(Search):
     def __post_init__(self) -> None:
         _positive("step_size", self.step_size)
 
-    def find(self, line: Line, value: float, slope: float, first: float = 1.0, flatten: float = 1.0) -> Found:
+    def find(
+        self, line: Line, value: float, slope: float, first: float = 1.0, flatten: float = 1.0, precision: float = EPS
+    ) -> Found:
         """The step as it is."""
         return Found(self.step_size * min(1.0, first) if self.gentle_start else self.step_size)
 
@@ -103,7 +109,9 @@ class FixedLength(Search):
     def __post_init__(self) -> None:
         _positive("length", self.length)
 
-    def find(self, line: Line, value: float, slope: float, first: float = 1.0, flatten: float = 1.0) -> Found:
+    def find(
+        self, line: Line, value: float, slope: float, first: float = 1.0, flatten: float = 1.0, precision: float = EPS
+    ) -> Found:
         """The step whose length in the metric is ``length``, since the slope is -g'A^-1 g."""
         return Found(self.length / math.sqrt(-slope))
 
@@ -127,13 +135,15 @@ class Backtracking(Search):
         _share("decrease", self.decrease)
         _share("shrink", self.shrink)
 
-    def find(self, line: Line, value: float, slope: float, first: float = 1.0, flatten: float = 1.0) -> Found:
+    def find(
+        self, line: Line, value: float, slope: float, first: float = 1.0, flatten: float = 1.0, precision: float = EPS
+    ) -> Found:
         """The first step that decreases enough; the first trial also where rounding hides what it should gain."""
-        noise = NOISE * EPS * abs(value)
+        noise = NOISE * precision * abs(value)
         hidden = -first * slope <= noise
         t = first
         with np.errstate(all="ignore"):
-            while t == first or -t * slope > EPS * abs(value):
+            while t == first or -t * slope > precision * abs(value):
                 trial = line.value_slope(t)[0]
                 if trial <= value + self.decrease * t * slope or hidden and trial <= value + noise:
                     return Found(t)
@@ -173,7 +183,9 @@ class StrongWolfe(Search):
                 "no step may satisfy both: leave decrease out for 1e-4",
             )
 
-    def find(self, line: Line, value: float, slope: float, first: float = 1.0, flatten: float = 1.0) -> Found:
+    def find(
+        self, line: Line, value: float, slope: float, first: float = 1.0, flatten: float = 1.0, precision: float = EPS
+    ) -> Found:
         """A step that satisfies both conditions; the best decreasing trial if none does."""
         return wolfe(
             line, value, slope,
@@ -181,6 +193,7 @@ class StrongWolfe(Search):
             decrease=self.decrease,
             curvature=max(min(self.curvature, flatten), 2 * self.decrease),
             thorough=self.thorough,
+            precision=precision,
         )  # fmt: skip
 
 
@@ -201,7 +214,9 @@ class ExactStep(Search):
     def __post_init__(self) -> None:
         _share("tolerance", self.tolerance)
 
-    def find(self, line: Line, value: float, slope: float, first: float = 1.0, flatten: float = 1.0) -> Found:
+    def find(
+        self, line: Line, value: float, slope: float, first: float = 1.0, flatten: float = 1.0, precision: float = EPS
+    ) -> Found:
         """The zero of the derivative."""
         with np.errstate(all="ignore"):
             _, ahead = line.value_slope(first)
@@ -209,10 +224,10 @@ class ExactStep(Search):
             if math.isfinite(bend) and bend > 0:
                 step = -slope / bend
                 found, end = line.value_slope(step)
-                if abs(end) <= self.tolerance * -slope and found <= value + NOISE * EPS * abs(value):
+                if abs(end) <= self.tolerance * -slope and found <= value + NOISE * precision * abs(value):
                     return Found(step)
         least = min(1e-4, 0.5 * self.tolerance)
-        return wolfe(line, value, slope, first=first, decrease=least, curvature=self.tolerance)
+        return wolfe(line, value, slope, first=first, decrease=least, curvature=self.tolerance, precision=precision)
 
 
 # --- The search for strong Wolfe steps ------------------------------------------------------------------------------
@@ -236,6 +251,7 @@ def wolfe(
     curvature: float = 0.5,
     thorough: float | None = None,
     trials: int = MAX_TRIALS,
+    precision: float = EPS,
 ) -> Found:
     """A step with sufficient decrease whose derivative has shrunk (strong Wolfe), by bracketing and cubics.
 
@@ -251,12 +267,13 @@ def wolfe(
         curvature: Largest accepted ratio of final to initial derivative, in size.
         thorough: That ratio where the first trial cost no pass.
         trials: Evaluations allowed.
+        precision: Spacing of the numbers just above 1 in the element type of x.
 
     Returns:
         The step; the best decreasing trial if none satisfies both conditions.
 
     """
-    noise = NOISE * EPS * abs(value)
+    noise = NOISE * precision * abs(value)
     flat = -curvature * slope
     # `low` descends and is acceptable in value; a minimum lies between it and `high`, once there is one.
     low, high = Trial(0.0, value, slope), None
@@ -278,17 +295,17 @@ def wolfe(
             if not lower or trial.value > low.value + noise or trial.slope >= 0:
                 high = trial if finite else Trial(t, math.inf, math.nan)
             elif high is None:
-                if t > LONGEST_STEP * first:
+                if t > LONGEST_STEP * first and value - trial.value > LONGEST_STEP * abs(value):
                     return Found(best, unbounded=True)
                 low, t = trial, _beyond(low, trial)
                 continue
             else:
                 low = trial
             width = high.step - low.step
-            if width <= 4 * EPS * high.step:
+            if width <= 4 * precision * high.step:
                 break
             # Two trials that together leave most of the bracket call for a bisection.
-            t = low.step + 0.5 * width if width > 0.66 * widths[0] else _between(low, high)
+            t = low.step + 0.5 * width if width > 0.66 * widths[0] else _between(low, high, precision)
             widths = widths[1], width
     return Found(best)
 
@@ -300,14 +317,14 @@ def _beyond(previous: Trial, last: Trial) -> float:
     return min(max(guess if guess > last.step else math.inf, last.step + 1.1 * gap), last.step + 9 * gap)
 
 
-def _between(low: Trial, high: Trial) -> float:
+def _between(low: Trial, high: Trial, precision: float) -> float:
     """A trial inside a bracket, by cubics, quadratics or secants, whichever the signs allow."""
     width = high.step - low.step
     if high.value == math.inf:
         # Beyond a trial that is not finite, tenths cross decades quickly.
         return low.step + 0.1 * width
     cubic = _cubic(low, high)
-    if abs(high.value - low.value) <= NOISE * EPS * max(abs(low.value), abs(high.value)):
+    if abs(high.value - low.value) <= NOISE * precision * max(abs(low.value), abs(high.value)):
         guess = _secant(low, high)  # values that rounding hides tell nothing
     elif high.value > low.value:
         # A steep wall bends the cubic: the closer of it and the parabola, or their middle (More and Thuente, case 1).

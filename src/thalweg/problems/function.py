@@ -254,7 +254,17 @@ class FunctionPoint:
 
     @cached_property
     def _dense_factor(self) -> Factor | None:
-        return factor(self.hessian) if np.isfinite(self.hessian).all() else None
+        matrix = self.hessian
+        if not np.isfinite(matrix).all():
+            return None
+        found = factor(matrix)
+        curving = found.curving
+        if curving is None:
+            return found
+        # Of a Hessian in single precision negative curvature may be the rounding.
+        rounding = len(matrix) * eps(self.x) * float(np.abs(curving) @ np.abs(matrix) @ np.abs(curving))
+        real = float(curving @ matrix @ curving) < -rounding
+        return found if real else Factor(found.solve, semidefinite=True)
 
     def _descending(self, structured: Factor, r: np.ndarray) -> np.ndarray:
         """The structured solution, or that of a factor that turns negative curvature round."""
@@ -299,6 +309,8 @@ class FunctionPoint:
         decrement, semidefinite = self._newton_decrement()
         if not semidefinite:
             return Certificate(np.inf, CertificateKind.NONE, "the Hessian is not positive semidefinite here", rounding)
+        if not decrement < np.inf:
+            return Certificate(np.inf, CertificateKind.NONE, "the Newton decrement overflows here", rounding)
         return Certificate(
             0.5 * decrement + rounding, CertificateKind.ESTIMATE, "half the Newton decrement squared", rounding
         )
