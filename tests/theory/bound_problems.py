@@ -1,5 +1,6 @@
 """Problems with known constants, minima and minimisers, written out in NumPy, on which bounds are put to the test."""
 
+import math
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
@@ -178,6 +179,36 @@ def lonely_row(rows):
         x0=np.ones(1),
         minimiser=np.zeros(1),
         rows=Rows(X, np.zeros(rows), lambda z, y: z - y, 1.0, "squared"),
+    )
+
+
+@cache
+def kinked_rows(rows, share=0.2, kink=0.04):
+    """Two parabolas along (c, s) and (c, -s), c^2 = `share`, among rows |w_2|, rounded off below `kink`: L_max = 1.
+
+    From w_2 = 0 the parabolas differ in w_2 alone, where the mean is almost linear: there the noise of an anchor raises
+    f twice as much as on a quadratic.
+    """
+    X = np.zeros((rows, 2))
+    X[:, 1] = 1.0
+    X[0] = math.sqrt(share), math.sqrt(1 - share)
+    X[1] = X[0] * [1, -1]
+    ends = np.full(rows, kink)
+    ends[:2] = np.inf
+
+    def value(w):
+        z = np.abs(w @ X.T)
+        return np.where(z <= ends, z * z / 2, kink * (z - kink / 2)).mean(axis=-1)
+
+    return Problem(
+        value=value,
+        gradient=lambda w: np.clip(w @ X.T, -ends, ends) @ X / rows,
+        hessian=None,
+        L=1.0,
+        mu=2 * share / rows,
+        x0=np.array([1.0, 0.0]),
+        minimiser=np.zeros(2),
+        rows=Rows(X, ends, lambda z, ends: np.clip(z, -ends, ends), 1.0, "none"),
     )
 
 

@@ -280,22 +280,24 @@ def sgd_falling_step_size(
 
 # --- SVRG -----------------------------------------------------------------------------------------------------------
 #
-# With v = g_i(x) - g_i(x~) + g(x~), any s > 0 gives E||v||^2 <= 2 L_max ((1 + s)(f(x) - f*) + (1 + 1/s)(f(x~) - f*)),
-# and E<v, x - x*> = <g(x), x - x*> >= c (f(x) - f*) with c = 1 for convex f, and c = 2, an equality, for quadratics.
-# Summing ||x_{t+1} - x*||^2 <= ||x_t - x*||^2 - 2 eta <v, x_t - x*> + eta^2 ||v||^2 over m steps from
-# ||x~ - x*||^2 <= (2/mu)(f(x~) - f*) bounds the mean of f(x_t) - f* by a factor times f(x~) - f*:
-#     (1/(mu eta m) + (1 + 1/s) L_max eta)/(c - (1 + s) L_max eta).
-# s = 1, c = 1 is theorem 1 of Johnson and Zhang.
+# With v = g_i(x) - g_i(x~) + g(x~) and D(x) = E||g_i(x) - g_i(x*)||^2, any s > 0 gives E||v||^2 <= (1 + s) D(x) +
+# (1 + 1/s) D(x~), where D <= 2 L_max (f - f*) (Nesterov 2018, theorem 2.1.5); and E<v, x - x*> = <g(x), x - x*> is at
+# least f(x) - f* + D(x)/(2 L_max) for convex examples (the same theorem), and 2 (f(x) - f*), an equality, for quadratics.
+# Sum ||x_{t+1} - x*||^2 <= ||x_t - x*||^2 - 2 eta <v, x_t - x*> + eta^2 ||v||^2 over m steps from ||x~ - x*||^2 <=
+# (2/mu)(f(x~) - f*). With theta = L_max eta, the mean of f(x_t) - f* is at most f(x~) - f* times
+#     1/(mu eta m) + theta/(1 - theta) for convex examples, where 1 + s = 1/theta cancels D(x), and
+#     (1/(mu eta m) + (1 + 1/s) theta)/(2 - (1 + s) theta) for quadratics, where D(x) <= 2 L_max (f(x) - f*) is used.
+# Johnson and Zhang use convexity alone, and s = 1: (1/(mu eta m) + 2 theta)/(1 - 2 theta).
 
 
 @bound(
     quantity="E[f_k - f*] <=",
-    formula="q^k (f_0 - f*), q = 1/(mu eta (1 - 2 L_max eta) m) + 2 L_max eta/(1 - 2 L_max eta)",
+    formula="q^k (f_0 - f*), q = 1/(mu eta m) + L_max eta/(1 - L_max eta)",
     assumptions=(
         "convex examples with L_max-Lipschitz gradients, and a mu-strongly convex mean",
         "SVRG with eta < 1/(2 L_max) and m steps an epoch; the next starts at a random iterate of it, or their mean",
     ),
-    source=f"{JOHNSON_ZHANG}, theorem 1",
+    source=f"derived beside the code; {JOHNSON_ZHANG}, theorem 1, with a free s and the co-coercivity of the gradients",
     falls=True,
 )
 def svrg(*, L_max: float, mu: float, step_size: float, epoch_steps: int, gap: float, steps: int) -> float:
@@ -315,7 +317,7 @@ def svrg(*, L_max: float, mu: float, step_size: float, epoch_steps: int, gap: fl
     """
     theta, fixed = _svrg(L_max, mu, step_size, epoch_steps, 0.5, "1/(2 L_max)")
     gap, steps = number("gap", gap), count("steps", steps)
-    return ((fixed + 2 * theta) / (1 - 2 * theta)) ** steps * gap
+    return (fixed + theta / (1 - theta)) ** steps * gap
 
 
 @bound(
@@ -329,7 +331,7 @@ def svrg(*, L_max: float, mu: float, step_size: float, epoch_steps: int, gap: fl
     falls=True,
 )
 def svrg_quadratic(*, L_max: float, mu: float, step_size: float, epoch_steps: int, gap: float, steps: int) -> float:
-    """The expected f - f* after k epochs of SVRG on a sum of quadratics: about a quarter of the factor of ``svrg``.
+    """The expected f - f* after k epochs of SVRG on a sum of quadratics: about half the factor of ``svrg``.
 
     Args:
         L_max: Largest curvature of one example.
@@ -366,11 +368,23 @@ def _svrg(
 
 @bound(
     quantity="gradients of single examples until E[f - f*] <= eps:",
-    formula="(n + 2 m) log2((f_0 - f*)/eps), m = 50 L_max/mu, both rounded up",
-    assumptions=("the same as svrg, with eta = 1/(10 L_max), whose factor an epoch is then at most 1/2",),
-    source=f"{JOHNSON_ZHANG}, section 3: O((n + L_max/mu) log(1/eps))",
+    formula="(n + 2 m) log((f_0 - f*)/eps)/log(1/q), the quotient rounded up, with q from svrg",
+    assumptions=(
+        "the same as svrg",
+        "eta = 1/(5 L_max) and m = 20 L_max/mu, rounded up, unless given: then q <= 1/2",
+    ),
+    source=f"from svrg; {JOHNSON_ZHANG}, section 3: O((n + L_max/mu) log(1/eps))",
 )
-def svrg_gradients(*, examples: int, L_max: float, mu: float, gap: float, target: float) -> float:
+def svrg_gradients(
+    *,
+    examples: int,
+    L_max: float,
+    mu: float,
+    gap: float,
+    target: float,
+    step_size: float | None = None,
+    epoch_steps: int | None = None,
+) -> float:
     """Work of SVRG that is enough: a full gradient an epoch, and two examples a step.
 
     Args:
@@ -379,15 +393,25 @@ def svrg_gradients(*, examples: int, L_max: float, mu: float, gap: float, target
         mu: Strong convexity of f, > 0.
         gap: f_0 - f*.
         target: eps.
+        step_size: eta; 1/(5 L_max) when None.
+        epoch_steps: m; 20 L_max/mu when None.
 
     Raises:
-        InputError: If an argument is out of range.
+        InputError: If an argument is out of range, eta >= 1/(2 L_max), or q >= 1.
 
     """
     L_max, mu = curvatures(L_max, mu, strict=True, name="L_max")
     examples, gap, target = count("examples", examples, 1), number("gap", gap), positive("target", target)
+    step_size = 1 / (5 * L_max) if step_size is None else positive("step_size", step_size)
+    epoch_steps = math.ceil(20 * kappa(L_max, mu)) if epoch_steps is None else count("epoch_steps", epoch_steps, 1)
+    q = svrg(L_max=L_max, mu=mu, step_size=step_size, epoch_steps=epoch_steps, gap=1.0, steps=1)
+    if q >= 1:
+        raise InputError(
+            f"step_size={step_size!r}, epoch_steps={epoch_steps}: an epoch is sure of no decrease, q = {q:.4g}",
+            "take a step of 1/(5 L_max) and more steps an epoch, such as 20 L_max/mu",
+        )
     if gap <= target:
         return 0.0
     # Rounding in the quotient may put a whole number just above itself: an epoch too many keeps the bound.
-    epochs = math.ceil(math.log2(gap) - math.log2(target))
-    return float(examples + 2 * math.ceil(50 * kappa(L_max, mu))) * epochs
+    epochs = math.ceil((math.log(gap) - math.log(target)) / -math.log(q))
+    return float(examples + 2 * epoch_steps) * epochs
