@@ -192,6 +192,29 @@ def test_what_cannot_be_resumed_is_said(tmp_path):
         tw.solve(function(), tw.LBFGS(), resume=file)
 
 
+@pytest.mark.parametrize("part", ["method", "point", "memory", "certificate", "trace", "counters"])
+def test_a_saved_run_without_one_of_its_parts_is_refused(part, tmp_path):
+    file = tmp_path / "run.npz"
+    tw.solve(function(), tw.LBFGS(), max_steps=3, save=file)
+    header, arrays = saving.read(file)
+    saving.write(file, {name: value for name, value in header.items() if name != part}, arrays)
+    with pytest.raises(tw.InputError, match="start afresh"):
+        tw.solve(function(), tw.LBFGS(), resume=file)
+    np.save(tmp_path / "array.npy", np.ones(3))
+    with pytest.raises(tw.InputError, match="no saved run"):
+        tw.solve(function(), tw.LBFGS(), resume=tmp_path / "array.npy")
+
+
+def test_what_a_killed_process_left_is_removed_but_not_what_one_may_still_write(tmp_path):
+    old, new, other = (tmp_path / name for name in ("run.npzabc.part", "run.npzdef.part", "walk.npzabc.part"))
+    for part in (old, new, other):
+        part.write_bytes(b"half")
+    for part in (old, other):
+        os.utime(part, (0, 0))
+    tw.solve(function(), tw.LBFGS(), max_steps=3, save=tmp_path / "run.npz")
+    assert {path.name for path in tmp_path.iterdir()} == {"run.npz", new.name, other.name}
+
+
 def test_iterates_are_recorded_in_the_users_variables():
     problem, iterates = table(), []
     solution = tw.solve(
@@ -284,7 +307,7 @@ def test_a_new_step_size_is_the_one_that_is_taken(tmp_path):
 def test_a_file_that_cannot_be_written_is_refused_before_the_run(tmp_path):
     calls = []
     problem = tw.problem(lambda x: calls.append(1) or rosenbrock(x), x0=np.full(6, -1.2))
-    for file in (tmp_path, "", 3, b"run.npz"):
+    for file in (tmp_path, "", 3, b"run.npz", "/dev/null/run.npz", "/proc/run.npz"):
         before = len(calls)
         with pytest.raises(tw.InputError, match="save="):
             tw.solve(problem, tw.LBFGS(), save=file)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import thalweg as tw
-from thalweg.core.events import Finished, Started, Stepped
+from thalweg.core.events import Finished, Started, Stepped, StopRun
 from thalweg.core.records import Status
 
 
@@ -47,6 +47,19 @@ def test_true_of_any_kind_ends_the_run(answer):
     solution = tw.solve(function(), callback=lambda event: answer)
     assert solution.status is Status.STOPPED
     assert solution.cost.steps == 0
+
+
+@pytest.mark.parametrize("kind", [StopIteration, StopRun])
+def test_what_stops_a_run_may_be_raised_at_any_event(kind):
+    for steps in (0, 3):
+
+        def callback(event, steps=steps):
+            if getattr(event, "step", 0) == steps:
+                raise kind
+
+        solution = tw.solve(function(), callback=callback)
+        assert solution.status is Status.STOPPED
+        assert solution.cost.steps == steps
 
 
 @pytest.mark.parametrize("answer", [None, 0, 1, "yes", [1], np.array([1, 2]), np.False_])

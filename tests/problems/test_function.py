@@ -1,6 +1,7 @@
 """Any function as a problem: the same minimum in every form and by every method; given derivatives used and checked."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -31,6 +32,10 @@ def hessian(x):
 
 def value(x):
     return 0.5 * float((A @ x - B) @ (A @ x - B)) + 0.25 * float((x**4).sum())
+
+
+def bowl(x):
+    return of(x, lambda a: a)
 
 
 def literal_minimum():
@@ -447,6 +452,13 @@ def test_a_line_keeps_its_trials_and_says_what_they_cost():
     assert line.passes == 2.0
     assert line.at(0.3) is line.at(0.3)
     assert line.passes == 2.0
+
+
+def test_a_problem_travels_by_pickle_after_it_was_solved():
+    problem = tw.problem(bowl, np.zeros(7))
+    solution = tw.solve(problem)
+    again = tw.solve(pickle.loads(pickle.dumps(problem)))
+    np.testing.assert_array_equal(again.trace["value"], solution.trace["value"])
 
 
 def test_names():

@@ -16,6 +16,8 @@ from thalweg.methods.method import Method, State
 #: Version of the format. A reader refuses a version that it does not know.
 FORMAT = 1
 
+REMEDY = "start afresh: its file was changed"
+
 Arrays = dict[str, np.ndarray]
 
 
@@ -77,30 +79,37 @@ class Kept:
                 f"the saved run has format {header.get('format')!r}; this version reads format {FORMAT}",
                 "resume it with the version that saved it",
             )
-        name = header["method"].split("(")[0]
+        parts = ("point", "direction", "memory", "best", "trace", "counters")
+        plain = ("method", "certificate", "decrement", "step_size", "solver")
+        name = str(header.get("method")).split("(")[0]
         if name != type(method).__name__:
             raise InputError(
-                f"the saved run is one of {header['method']}, not of {method!r}", f"resume with {name}, or start afresh"
+                f"the saved run is one of {header.get('method')}, not of {method!r}",
+                f"resume with {name}, or start afresh",
             )
         read = _Reader(arrays, problem)
-        gap, kind, how, rounding = header["certificate"]
-        point = read(header["point"])
-        memory = read(header["memory"])
-        if header["method"] != describe(method) and "step_size" in memory:
+        try:
+            point, direction, memory, best, columns, counters = (read(header[part]) for part in parts)
+            method_then, (gap, kind, how, rounding), decrement, step_size, solver = (header[part] for part in plain)
+            trace = Trace({name: column.tolist() for name, column in columns.items()})
+            certificate = Certificate(gap, CertificateKind(kind), how, rounding)
+        except InputError:
+            raise
+        except (KeyError, AttributeError, TypeError, ValueError) as error:
+            raise InputError(f"the saved run lacks a part, or holds one of another kind: {error}", REMEDY) from None
+        if method_then != describe(method) and "step_size" in memory:
             memory["step_size"] = getattr(method, "step_size", memory["step_size"])  # the one asked for now
         state = State(
             point,
-            read(header["direction"]),
-            header["decrement"],
-            header["step_size"],
+            direction,
+            decrement,
+            step_size,
             # A factor is not saved: the one at this point takes its place.
-            refine=point.factored if header["solver"] else None,
+            refine=point.factored if solver else None,
             memory=memory,
         )
-        trace = Trace({name: column.tolist() for name, column in read(header["trace"]).items()})
         check_same("where the saved run stood", trace.columns["value"], -1, point)
-        best = read(header["best"]), Certificate(gap, CertificateKind(kind), how, rounding)
-        return cls(method, state, trace, best, read(header["counters"]))
+        return cls(method, state, trace, (best, certificate), counters)
 
 
 def check_same(where: str, values: list[float], step: int, point: Any) -> None:

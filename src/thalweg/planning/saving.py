@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import tempfile
@@ -17,6 +18,8 @@ from thalweg.core.errors import InputError
 from thalweg.core.events import Event, Finished, Stepped
 
 HEADER = "header"
+#: Seconds after which a part that nobody has written on is what a killed process left.
+ABANDONED = 600.0
 
 
 class Saver:
@@ -37,6 +40,13 @@ class Saver:
             raise InputError(f"save={str(path)!r}: there is no folder {self.path.parent}", "make it, or save elsewhere")
         if self.path.is_dir():
             raise InputError(f"save={str(path)!r} is a folder", "name a file in it")
+        try:
+            _clear(self.path)
+            handle, name = _part(self.path)
+        except OSError as error:
+            raise InputError(f"save={str(path)!r} cannot be written: {error.strerror}", "save elsewhere") from None
+        os.close(handle)
+        os.unlink(name)
 
     def see(self, event: Event) -> None:
         """Look at one event of the run."""
@@ -62,7 +72,7 @@ def write(path: Path, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> 
         arrays: Named arrays.
 
     """
-    handle, name = tempfile.mkstemp(prefix=path.name, suffix=".part", dir=path.parent)
+    handle, name = _part(path)
     try:
         with os.fdopen(handle, "wb") as stream:
             np.savez(stream, **{HEADER: np.array(json.dumps(header))}, **arrays)  # type: ignore[arg-type]
@@ -73,6 +83,18 @@ def write(path: Path, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> 
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
         raise
+
+
+def _part(path: Path) -> tuple[int, str]:
+    """A new file beside the path, open, with its name."""
+    return tempfile.mkstemp(prefix=path.name, suffix=".part", dir=path.parent)
+
+
+def _clear(path: Path) -> None:
+    """Remove the parts that processes left which were killed while they wrote."""
+    for part in path.parent.glob(f"{glob.escape(path.name)}*.part"):
+        if time.time() - part.stat().st_mtime > ABANDONED:
+            part.unlink(missing_ok=True)
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -90,10 +112,10 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
     try:
         with np.load(file, allow_pickle=False) as held:
             arrays = {name: held[name] for name in held.files}
-        header = json.loads(str(arrays.pop(HEADER)[()]))
+        header = dict(json.loads(str(arrays.pop(HEADER)[()])))
     except FileNotFoundError:
         raise InputError(f"resume={str(path)!r}: there is no such file", remedy) from None
-    except (ValueError, KeyError, OSError, AttributeError, zipfile.BadZipFile, EOFError):
+    except (ValueError, TypeError, KeyError, OSError, AttributeError, zipfile.BadZipFile, EOFError):
         raise InputError(f"resume={str(path)!r} is no saved run, or only a part of one", remedy) from None
     return header, arrays
 

@@ -56,7 +56,7 @@ def solve(
         seed: Seed of what is measured at random.
         callback: Called with every event of the run (``Started``, ``Stepped`` with step, value, certificate and x
             in the user's variables, ``Finished``); the run ends with status ``stopped`` where it returns True or raises
-            StopIteration.
+            StopIteration or ``StopRun``.
         save: A file that receives the state of the run every ``save_every`` seconds, when it ends and on Ctrl-C; it is
             written whole or not at all.
         save_every: Seconds between writes.
@@ -116,7 +116,7 @@ def _listened(
                 answer = callback(shown)
                 if isinstance(answer, bool | np.bool_) and answer:
                     wish = StopRun()
-        except StopIteration:
+        except (StopIteration, StopRun):
             wish = StopRun()
         except KeyboardInterrupt:
             wish = KeyboardInterrupt()

@@ -105,6 +105,10 @@ class Function:
     def __repr__(self) -> str:
         return f"Function({self.name}, {self.size} parameters)"
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a pickle holds: derived functions are made again where it is read."""
+        return {name: value for name, value in self.__dict__.items() if name != "derived"}
+
     def start(self) -> Any1D:
         """Where a run begins unless told otherwise."""
         return self.x0
