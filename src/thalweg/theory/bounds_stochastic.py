@@ -282,7 +282,7 @@ def sgd_falling_step_size(
 #
 # With v = g_i(x) - g_i(x~) + g(x~) and D(x) = E||g_i(x) - g_i(x*)||^2, any s > 0 gives E||v||^2 <= (1 + s) D(x) +
 # (1 + 1/s) D(x~), where D <= 2 L_max (f - f*) (Nesterov 2018, theorem 2.1.5); and E<v, x - x*> = <g(x), x - x*> is at
-# least f(x) - f* + D(x)/(2 L_max) for convex examples (the same theorem), and 2 (f(x) - f*), an equality, for quadratics.
+# least f(x) - f* + D(x)/(2 L_max) for convex examples (the same theorem), and 2 (f(x) - f*), equal, for quadratics.
 # Sum ||x_{t+1} - x*||^2 <= ||x_t - x*||^2 - 2 eta <v, x_t - x*> + eta^2 ||v||^2 over m steps from ||x~ - x*||^2 <=
 # (2/mu)(f(x~) - f*). With theta = L_max eta, the mean of f(x_t) - f* is at most f(x~) - f* times
 #     1/(mu eta m) + theta/(1 - theta) for convex examples, where 1 + s = 1/theta cancels D(x), and
