@@ -86,3 +86,12 @@ def test_bad_settings_are_named(change, words):
         Sampler(**{"n": 10, **change})
     assert words in str(caught.value)
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"), [((-1,), "epoch=-1"), ((0.5,), "epoch=0.5"), ((None,), "epoch=None"), ((0, 0), "count=0")]
+)
+def test_bad_epochs_are_named(arguments, words):
+    for draw in (Sampler(10).order, lambda *given: next(Sampler(10).batches(*given))):
+        with pytest.raises(InputError, match=words):
+            draw(*arguments)

@@ -69,8 +69,12 @@ class Sampler:
         Returns:
             Row indices, shape (count,).
 
+        Raises:
+            InputError: A number out of range.
+
         """
-        count = self.n if count is None else count
+        epoch = _whole("epoch", epoch, 0)
+        count = self.n if count is None else _whole("count", count, 1)
         if self.sampling == "sequential":
             return np.arange(count) % self.n
         stream = 0 if self.sampling == "shuffle-once" else epoch

@@ -85,7 +85,6 @@ def epoch_text(slope: Slope, update: EntryUpdate, shape: Shape) -> str:
         spread = ["for j in range(d):", "    G[j] += u * row[j]"]
     entry = "(G[j] * share_of_one - shift[j] * total) * scale[j]" if shape.changed else "G[j] * share_of_one"
     entry += " + share * (ridge[j] * xj" + (" + centre_gradient[j])" if shape.anchored else ")")
-    follow = _followed("x[j]")
     lines = [
         f"def epoch({', '.join([*shape.arguments, *(f'all_{name}' for name in slots)])}):",
         f"    classes, d = {shape.classes}, xs.shape[1] - 1",
@@ -93,7 +92,7 @@ def epoch_text(slope: Slope, update: EntryUpdate, shape: Shape) -> str:
         "    vs = np.empty((classes, d + 1))" if shape.changed else "    vs = xs",
         "    centres, totals, scores = np.zeros(classes), np.zeros(classes), np.zeros(classes)",
         f"    work = np.empty(({slope.rows}, classes))",
-        *_indent(_scores(["x, v = xs[c], vs[c]"], ["for j in range(d + 1):", *_indent(follow, 1)]), 1) * shape.changed,
+        *_indent(_scores(["x, v = xs[c], vs[c]"], _followed("x[j]", [])), 1) * shape.changed,
         *[f"    p{k} = p[{k}]" for k in range(len(update.settings))],
         "    share_of_one = 1.0 / batch",
         "    for b in range(alphas.shape[0]):",
@@ -138,15 +137,15 @@ def epoch_text(slope: Slope, update: EntryUpdate, shape: Shape) -> str:
         loop, total = ["xj = x[j]", "g = G[j] * cut"], []
     bound += [f"{name} = all_{name}[c]" for name in slots] + ["mean = means[c]"] * shape.averaged
     averaged = ["mean[j] += shares[b] * (xj - mean[j])"] * shape.averaged
-    loop += ["G[j] = 0.0", *update.each, "x[j] = xj", *(_followed("xj") if shape.changed else []), *averaged]
-    total += ["centres[c] = 0.0"] * shape.changed
-    lines += _indent(_scores(bound, [*total, "for j in range(d + 1):", *_indent(loop, 1)]), 2)
+    loop += ["G[j] = 0.0", *update.each, "x[j] = xj", *averaged]
+    moved = _followed("xj", loop) if shape.changed else ["for j in range(d + 1):", *_indent(loop, 1)]
+    lines += _indent(_scores(bound, [*total, *moved]), 2)
     return _module(slope, lines)
 
 
-def _followed(value: str) -> list[str]:
-    """Lines that keep ``v``, what rows are multiplied with, up with x."""
-    return [f"v[j] = scale[j] * {value}", "centres[c] += shift[j] * v[j]"]
+def _followed(value: str, loop: list[str]) -> list[str]:
+    """A loop over entries that keeps ``v``, what rows are multiplied with, up with x."""
+    return ["for j in range(d + 1):", *_indent([*loop, f"v[j] = scale[j] * {value}"], 1), "centres[c] = dot(shift, v)"]
 
 
 def _scores(bound: list[str], lines: list[str]) -> list[str]:
