@@ -62,6 +62,8 @@ FUNCTIONS = {
     "norm1": lambda x: column(x).abs().sum().reshape(1, 1),
     "norm2": lambda x: torch.linalg.vector_norm(column(x)).reshape(1, 1),
     "normF": lambda x: torch.linalg.matrix_norm(x).reshape(1, 1),
+    "logsumexp": lambda x: torch.logsumexp(column(x), 0).reshape(1, 1),
+    "softmax": lambda x: torch.softmax(column(x), 0),
     "diag": diagonal,
     "kron": lambda a, b: torch.kron(a.contiguous(), b.contiguous()),
     "eye": lambda n: torch.eye(whole(n), dtype=torch.float64),

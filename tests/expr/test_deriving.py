@@ -199,6 +199,24 @@ def test_expressions_instead_of_text():
     assert derive(ex.sum(ex.exp(x))).text == "exp(x)"
 
 
+def test_a_sum_of_kronecker_products_is_one():
+    D = derive("exp(-(x-u)'*M*(x-u))", "M", order=2, M="positive definite")
+    assert D.text == "exp(-(x-u)'*M*(x-u))*kron((x-u)*(x-u)',(x-u)*(x-u)')"
+
+
+def test_the_slopes_of_determinants_run_in_jax(rng):
+    jax = pytest.importorskip("jax")
+    X = np.asarray(rng.normal(size=(3, 3)), dtype=np.float32) + 2 * np.eye(3, dtype=np.float32)
+    for order in (1, 2):
+        D = derive("det(X)", "X", order)
+        names = {}
+        exec(D.code("jax"), names)
+        found, expected = np.asarray(names["derivative"](jax.numpy.asarray(X))), D(X=X)
+        np.testing.assert_allclose(
+            found, expected, atol=matrices(10, size=3, dtype=np.float32) * np.abs(expected).max()
+        )
+
+
 def test_a_second_derivative_of_0_is_read_back():
     D = derive("a'*X*b", "X", order=2)
     assert same(parse(D.text, D.inputs).node, D.normal)
@@ -219,6 +237,7 @@ def test_no_derivative_is_zero_and_says_so():
         (lambda: derive("x'*A*x", "x", order=3), "order=3"),
         (lambda: derive("x'*A*x", "x", order=True), "order=True"),
         (lambda: derive("x'*A*x", 3), "wrt=3"),
+        (lambda: derive("X'*X", "X", symbols={"X": (3, 1)}), "axis of size 1"),
         (lambda: derive(None, "x"), "NoneType"),
         (lambda: derive("x'*A*x", "x", symbols=3), "symbols=3"),
         (lambda: derive("x'*A*x", "x", A=None), "A=None"),

@@ -418,7 +418,9 @@ def test_sizes_may_be_products():
     assert parse("vector(1,2*3)").node.shape == (2, 3)
 
 
-@pytest.mark.parametrize("text, character, words", [("x^T*A*x", 3, "' for the transpose"), ("2+A*x+1", 3, "vector(1)")])
+@pytest.mark.parametrize(
+    "text, character, words", [("x^T*A*x", 3, "' for the transpose"), ("2+A*x+1", 3, "A can only be read as a scalar")]
+)
 def test_undeclared_names_that_are_misread_are_pointed_at(text, character, words):
     with pytest.raises(InputError, match=words) as caught:
         parse(text)

@@ -266,6 +266,10 @@ def derive(
         node = _declared(expression, attributes)
         formula = as_it_stands(node)
         inputs = tuple([x for x in topological([node]) if x.op == "symbol"])
+    for x in inputs:
+        if 1 in x.shape:
+            raise InputError(f"{x.name} of shape {show(x.shape)} has an axis of size 1, which formulas do not have",
+                             "declare a vector (a row is its transpose) or a scalar")  # fmt: skip
     node = constant(node)
     variables = _variables(inputs, wrt, formula)
     simple = simplify(node)

@@ -15,6 +15,8 @@ from math import isfinite
 
 from thalweg.expr import matrixform_factors as factoring
 from thalweg.expr import typeset_latex
+from thalweg.expr.matrixform_completed import completed
+from thalweg.expr.matrixform_known import total_of_exponentials, with_fewer_sigmoids, with_softmax
 from thalweg.expr.matrixform_network import Link, NoMatrixFormError, ones, raise_network, size_formula
 from thalweg.expr.matrixform_show import show
 from thalweg.expr.matrixform_squares import root_of_square
@@ -52,6 +54,7 @@ from thalweg.expr.walk import topological
 
 IN_NOTATION = frozenset([
     "exp", "log", "sqrt", "sin", "cos", "tanh", "abs", "sign", "sigmoid", "relu", "softplus", "inv", "det", "logdet",
+    "softmax",
 ])  # fmt: skip
 """Operations whose name is a function of the notation."""
 
@@ -107,7 +110,7 @@ def form(expression: Terms | Node, rows: int | None = None) -> Form:
     """
     terms = expand(expression) if isinstance(expression, Node) else expression
     writer = Writer(rows)
-    formula = writer.write(terms)
+    formula = writer.write(with_fewer_sigmoids(terms))
     return Form(formula, not _has(formula, "einsum"), writer.notation and not _has(formula, "einsum"))
 
 
@@ -162,7 +165,7 @@ class Writer:
         """Write a sum, with common factors taken out."""
         key = (terms.key, bool(self.nested))
         if key not in self._known:
-            self._known[key] = self._shortest(terms)
+            self._known[key] = self._shortest(with_softmax(terms))
         return self._known[key]
 
     def _shortest(self, terms: Terms) -> Formula:
@@ -170,7 +173,7 @@ class Writer:
             return self._equal_entries(terms, number(Fraction(0)))
         forms = [self.flat(terms)]
         if len(terms.terms) > 1:
-            forms += factoring.factored(terms, self)
+            forms += factoring.factored(terms, self) + completed(terms, self)
         return min(forms, key=lambda f: (cost(f), f.text))
 
     def _equal_entries(self, terms: Terms, value: Formula) -> Formula:
@@ -185,10 +188,14 @@ class Writer:
             return ones(terms.shape[0], value)
         return call("matrix", value, *[_product(part) for part in shape], symmetric=shape[0] == shape[1])
 
-    def flat(self, terms: Terms) -> Formula:
+    def beside(self, terms: Terms) -> Formula:
+        """Write a sum that other terms stand beside, which fix its size."""
+        return self.flat(terms, True) if len(terms.terms) == 1 else self.write(terms)
+
+    def flat(self, terms: Terms, beside: bool = False) -> Formula:
         """Write a sum term by term."""
         parts = []
-        others = len(terms.terms) > 1
+        others = beside or len(terms.terms) > 1
         for t in terms.terms:
             body = self.term(terms, t)
             if others and not t.factors and len(terms.shape) in (1, 2):
@@ -196,7 +203,7 @@ class Writer:
                 body = call(maker, self.scalar_part(Term(magnitude(t.number), t.scalars), number(Fraction(1))),
                             symmetric=maker == "matrix")  # fmt: skip
             parts.append((t.number >= 0, body))
-        if others and all(not t.factors for t in terms.terms) and terms.shape:
+        if len(terms.terms) > 1 and all(not t.factors for t in terms.terms) and terms.shape:
             value = self.write(Terms((), terms.terms))
             return self._equal_entries(terms, value)
         return total(parts)
@@ -321,6 +328,9 @@ class Writer:
             return power(self.write(expand(node.inputs[0])), self.write(expand(node.inputs[1])), bool(node.shape))
         if node.op in ("add", "sub", "neg", "mul", "div", "einsum", "broadcast_to"):
             return self.write(expand(node))
+        exponent = total_of_exponentials(node.inputs[0]) if node.op == "log" else None
+        if exponent is not None:
+            return call("logsumexp", self.write(expand(exponent)), scalar=True)
         if node.op not in IN_NOTATION:
             self.notation = False
         parts = [self.write(expand(x)) for x in node.inputs]

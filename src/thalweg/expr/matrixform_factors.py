@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from thalweg.expr.matrixform_network import NoMatrixFormError
 from thalweg.expr.matrixform_slopes import Wrap, slopes, wrapped
 from thalweg.expr.matrixform_squares import parts_of
+from thalweg.expr.node import lazy_eye
 from thalweg.expr.rows import Dimension, Shape
 from thalweg.expr.terms import Factor, Label, Number, Term, Terms, collected, is_sum, magnitude, ordered, relabelled
 from thalweg.expr.terms import symmetric as is_symmetric
@@ -78,7 +79,9 @@ def factored(terms: Terms, writer: Writer) -> list[Formula]:
         # What all terms have is taken out first; the rest is looked at after that.
         shared = whole[:_COMMON]
     else:
-        found += _products(terms, groups, writer)
+        found += (
+            _products(terms, groups, writer) if len(terms.shape) <= 2 else _kronecker_products(terms, groups, writer)
+        )
     width = next((w for most, w in _WIDTHS if len(terms.terms) <= most), 1)
     for group in shared[:width]:
         found += _grouped(terms, group, writer)
@@ -155,7 +158,7 @@ def _product(terms: Terms, columns: bool, axis: int, same: _Sides, taken: set[in
         made = chain([left, transposed(right)] if axis == 0 else [right, transposed(left)])
     others = tuple([t for i, t in enumerate(terms.terms) if i not in taken])
     signed = [(plus == also, writer.scalar_part(Term(Fraction(1), common), made))]
-    return total([*signed, (True, writer.write(Terms(terms.shape, others)))] if others else signed)
+    return total([*signed, (True, writer.beside(Terms(terms.shape, others)))] if others else signed)
 
 
 def _with_same_sign(left: Formula, right: Formula) -> Formula | None:
@@ -201,7 +204,7 @@ def _grouped(terms: Terms, group: list[tuple[int, Peel]], writer: Writer) -> lis
         shape, rests, wrap = done
         whole = wrapped(wrap, writer.write(collected(shape, rests)))
         if others:
-            whole = total([(True, whole), (True, writer.write(Terms(terms.shape, others)))])
+            whole = total([(True, whole), (True, writer.beside(Terms(terms.shape, others)))])
         found.append(whole)
     return found
 
@@ -225,7 +228,7 @@ def _with_content(terms: Terms, writer: Writer) -> list[Formula]:
         inner = writer.write(
             Terms(terms.shape, tuple([Term(t.number / (content * sign), t.scalars, t.factors) for t in terms.terms]))
         )
-        made = writer.scalar_part(Term(content), inner)
+        made = wrapped(lambda f: writer.scalar_part(Term(content), f), inner)
         found.append(made if sign > 0 else negated(made))
     return found
 
@@ -389,10 +392,16 @@ def _matrix_peel(
     place = f.labels.index(axis)
     inner = f.labels[1 - place]
     left = [g for g in part if g is not f]
-    if inner is None or inner >= 0 or not any(inner in g.labels for g in left):
+    if inner is None or not any(inner in g.labels for g in (*left, *others)):
         return None
-    names: dict[Label, Label | None] = {inner: axis}
-    rest = relabelled(Term(term.number, term.scalars, (*left, *others)), names)
+    if inner < 0:
+        names: dict[Label, Label | None] = {inner: axis}
+        rest = relabelled(Term(term.number, term.scalars, (*left, *others)), names)
+    elif f.atom.op == "eye":
+        return None
+    else:  # diag(u)*A: the diagonal matrix is left
+        diagonal = Factor(lazy_eye(f.atom.shape[1 - place]), (inner, axis))
+        rest = Term(term.number, term.scalars, (*left, *others, diagonal))
     shape = tuple([f.atom.shape[1 - place] if a == axis else d for a, d in enumerate(terms.shape)])
     rows_first = place == 0 or is_symmetric(f.atom)
 
@@ -466,6 +475,35 @@ def kronecker(terms: Terms, term: Term, writer: Writer) -> Formula:
     raise NoMatrixFormError
 
 
+def _kronecker_products(
+    terms: Terms, groups: dict[tuple[object, ...], list[tuple[int, Peel]]], writer: Writer
+) -> list[Formula]:
+    """Find sums that are one Kronecker product of two sums, as `_products` does for matrix products."""
+    found = []
+    for split in _SPLITS.get((len(terms.shape), writer.rows or 0), []):
+        shape = tuple([terms.shape[a] for a in split[0]])
+        sides: list[tuple[Term, Terms, set[int]]] = []
+        for key, group in groups.items():
+            if key[:3] != ("kron", split, 0) or group[0][1].own is None:
+                continue
+            done = group[0][1].finish([peel.take(peel.power) for _, peel in group], Fraction(1))
+            assert done is not None
+            sides.append((group[0][1].own, collected(done[0], done[1]), {i for i, _ in group}))
+        for same in _classes(sides):
+            if len(same) == 1:
+                continue
+            first = collected(shape, [Term(c * own.number, own.scalars, own.factors) for c, (own, _, _) in same])
+            (plus, left), (also, right) = [_minus_first(writer.write(x)) for x in (first, same[0][1][1])]
+            left, right = (_side(terms.shape, axes, writer.rows or 0, f)
+                           for axes, f in zip(split, (left, right), strict=True))  # fmt: skip
+            made = call("kron", left, right, symmetric=left.symmetric and right.symmetric)
+            taken = {i for _, (_, _, indices) in same for i in indices}
+            others = tuple([t for i, t in enumerate(terms.terms) if i not in taken])
+            signed = [(plus == also, made)]
+            found.append(total([*signed, (True, writer.write(Terms(terms.shape, others)))] if others else signed))
+    return found
+
+
 def _kronecker_peels(terms: Terms, term: Term, writer: Writer) -> list[Peel]:
     rows = writer.rows or 0
     found = []
@@ -491,7 +529,7 @@ def _kronecker_peels(terms: Terms, term: Term, writer: Writer) -> list[Peel]:
                 return shapes[1 - s], rests, wrap
 
             key = ("kron", split, s, _key_of(sides[s].factors))
-            found.append(Peel(key, Fraction(1), 12, lambda _, other=other: other, finish))  # type: ignore[misc]
+            found.append(Peel(key, Fraction(1), 12, lambda _, other=other: other, finish, sides[s]))  # type: ignore[misc]
     return found
 
 

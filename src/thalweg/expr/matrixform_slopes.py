@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from thalweg.expr.terms import Factor, Number, Term, Terms, collected
-from thalweg.expr.typeset import Formula, call, entries, negated, number, scaled, total
+from thalweg.expr.typeset import Formula, call, chain, entries, negated, number, scaled, total
 
 if TYPE_CHECKING:
     from thalweg.expr.matrixform import Writer
@@ -28,43 +28,44 @@ _SLOPES = {"sigmoid": 1, "tanh": 2}
 
 def slopes(terms: Terms, writer: Writer) -> list[Formula]:
     """Take 1-s(u) for a sigmoid s, and 1-tanh(u)^2, out of scalars and columns."""
-    if len(terms.shape) > 1:
-        return []
-    atoms = {a.key: a for t in terms.terms for a, _ in t.scalars if a.op in _SLOPES} if not terms.shape else {
-        f.atom.key: f.atom for t in terms.terms for f in t.factors if f.atom.op in _SLOPES and f.labels == (0,)
-    }  # fmt: skip
+    atoms = {a.key: (a, False) for t in terms.terms for a, _ in t.scalars if a.op in _SLOPES}
+    if len(terms.shape) == 1:
+        atoms |= {f.atom.key: (f.atom, True) for t in terms.terms for f in t.factors
+                  if f.atom.op in _SLOPES and f.labels == (0,)}  # fmt: skip
     found = []
-    for _, atom in sorted(atoms.items()):
-        quotient = _divided(terms, atom.key, _SLOPES[atom.op])
+    for key, (atom, by_entry) in sorted(atoms.items()):
+        quotient = _divided(terms, key, _SLOPES[atom.op], by_entry)
         if quotient is None:
             continue
-        base = writer.powered(writer.atom(atom), Fraction(_SLOPES[atom.op]), bool(terms.shape))
-        one = number(Fraction(1)) if not terms.shape else call("vector", number(Fraction(1)))
+        base = writer.powered(writer.atom(atom), Fraction(_SLOPES[atom.op]), by_entry)
+        one = call("vector", number(Fraction(1))) if by_entry else number(Fraction(1))
         slope = total([(True, one), (False, base)])
         rest = writer.write(quotient)
 
-        def wrap(f: Formula, slope: Formula = slope) -> Formula:
-            if not terms.shape:
-                return scaled([f, slope], number(Fraction(1))) if f.kind != "chain" else Formula(
-                    "chain", (*f.parts, slope), None, True, True)  # fmt: skip
-            return entries([f, slope])
+        def wrap(f: Formula, slope: Formula = slope, by_entry: bool = by_entry) -> Formula:
+            if by_entry:
+                return entries([f, slope])
+            if terms.shape:
+                return chain([*f.parts, slope]) if f.kind == "chain" else scaled([slope], f)
+            return scaled([f, slope], number(Fraction(1))) if f.kind != "chain" else Formula(
+                "chain", (*f.parts, slope), None, True, True)  # fmt: skip
 
         found.append(wrapped(wrap, rest))
     return found
 
 
-def _divided(terms: Terms, key: str, step: int) -> Terms | None:
+def _divided(terms: Terms, key: str, step: int, by_entry: bool) -> Terms | None:
     """Divide a polynomial in an atom by 1 minus its power `step`; None if that leaves a rest."""
     by_rest: dict[object, tuple[Term, dict[int, Number]]] = {}
     atom = None
     for t in terms.terms:
         e: Number = Fraction(0)
         scalars, factors = t.scalars, t.factors
-        for a, p in t.scalars if not terms.shape else ():
+        for a, p in () if by_entry else t.scalars:
             if a.key == key:
                 atom, e = a, p
                 scalars = tuple([x for x in scalars if x[0] is not a])
-        for f in t.factors if terms.shape else ():
+        for f in t.factors if by_entry else ():
             if f.atom.key == key and f.labels == (0,):
                 atom, e = f.atom, f.power
                 factors = tuple([g for g in factors if g is not f])
@@ -83,7 +84,7 @@ def _divided(terms: Terms, key: str, step: int) -> Terms | None:
             return None
         for e, c in carried.items():
             if c != 0 and atom is not None:
-                if terms.shape:
+                if by_entry:
                     more = (Factor(atom, (0,), Fraction(e)),) if e else ()
                     made.append(Term(c * rest_term.number, rest_term.scalars, (*rest_term.factors, *more)))
                 else:

@@ -14,8 +14,9 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
-from thalweg.expr.node import Node, build, constant, is_constant, lazy_eye
+from thalweg.expr.node import Node, build, constant, is_constant, lazy_eye, table
 from thalweg.expr.rows import NUMBERS, Dimension, Shape
+from thalweg.expr.shapes import spread
 from thalweg.expr.terms_attributes import attributes as attributes
 from thalweg.expr.terms_attributes import nonnegative as nonnegative
 from thalweg.expr.terms_attributes import symmetric as symmetric
@@ -91,11 +92,20 @@ def _atomic(node: Node) -> Terms:
     """Make an atom of a node whose inputs are put in normal form first."""
     if node.value.__class__ in NUMBERS:
         return collected((), [_number_term(node.value)])
+    if 1 in node.shape and node.inputs and table()[node.op].elementwise:
+        return _without_axes_of_one(node)
     inputs = [rebuild(expand(x)) for x in node.inputs]
     atom = build(node.op, *inputs, params=node.params) if node.inputs and node.value is None else node
     special = _SPECIAL.get(atom.op)
     made = special(atom) if special is not None else None
     return single(atom) if made is None else made
+
+
+def _without_axes_of_one(node: Node) -> Terms:
+    """Apply a function entry by entry to what has no axes of size 1: these say nothing."""
+    kept = tuple([d for d in node.shape if d != 1])
+    inputs = [x if not x.shape else build("reshape", spread(x, node.shape), params=(kept,)) for x in node.inputs]
+    return expand(build("reshape", build(node.op, *inputs, params=node.params), params=(node.shape,)))
 
 
 def _number_term(value: Any) -> Term:

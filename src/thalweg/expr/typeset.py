@@ -82,6 +82,10 @@ def is_number(f: Formula, value: int | None = None) -> bool:
     return f.kind == "number" and (value is None or f.data == value)
 
 
+def _is_whole(f: Formula) -> bool:
+    return f.kind == "number" and isinstance(f.data, Fraction) and f.data.denominator == 1
+
+
 def negated(f: Formula) -> Formula:
     """Put a minus in front, or take it away."""
     if f.kind == "sum":
@@ -184,6 +188,8 @@ def over(numerator: Formula, denominator: Formula) -> Formula:
     """Divide by a scalar."""
     if is_number(denominator, 1):
         return numerator
+    if numerator.kind == "over":
+        return over(numerator.parts[0], scaled([denominator], numerator.parts[1]))
     return Formula("over", (numerator, denominator), None, numerator.symmetric, numerator.scalar)
 
 
@@ -202,6 +208,8 @@ def power(base: Formula, exponent: Formula, by_entry: bool = False) -> Formula:
     """Raise to a power."""
     if is_number(exponent, 1):
         return base
+    if base.kind in ("power", "entries_power") and all(_is_whole(x) for x in (base.parts[1], exponent)):
+        return power(base.parts[0], number(base.parts[1].data * exponent.data), by_entry)  # type: ignore[operator]
     return Formula("entries_power" if by_entry else "power", (base, exponent), None, base.symmetric, base.scalar)
 
 
