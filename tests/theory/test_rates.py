@@ -127,28 +127,83 @@ def test_first_order_runs_on_a_quadratic_show_the_squared_spectral_radius(kappa,
     assert 1 - found.q == pytest.approx(1 - q, rel=FACTOR_SEEN)
 
 
-def logistic_newton(seed):
-    """Values of 30 plain Newton steps on logistic regression, the last twenty at the minimum."""
-    rng = np.random.default_rng(seed)
-    X = rng.normal(size=(60, 4))
-    labels = np.where(rng.random(60) < 1 / (1 + np.exp(-X @ [1.0, -1.0, 0.5, 2.0])), 1.0, -1.0)
-    w, values = np.zeros(4), []
-    for _ in range(30):
-        margins = labels * (X @ w)
-        values.append(float(np.logaddexp(0, -margins).sum() + 0.05 * w @ w))
-        weights = 1 / (1 + np.exp(margins))
-        gradient = 0.1 * w - X.T @ (labels * weights)
-        w = w - np.linalg.solve((X.T * weights * (1 - weights)) @ X + 0.1 * np.eye(4), gradient)
+def newton(value, gradient, hessian, x):
+    """Values of 20 Newton steps, each halved until it descends."""
+    values = [float(value(x))]
+    for _ in range(20):
+        step, t = np.linalg.solve(hessian(x), gradient(x)), 1.0
+        while t > 1e-9 and not value(x - t * step) <= values[-1] - 0.2 * t * float(gradient(x) @ step) + 1e-12:
+            t /= 2
+        x = x - t * step
+        values.append(float(value(x)))
     return np.array(values)
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_newton_on_logistic_regression_is_quadratic(seed):
-    values = logistic_newton(seed)
-    for given in (float(values.min()), None):
-        found = rate(values, limit=given)
-        assert found.kind in (QUADRATIC, SUPERLINEAR), found
-        assert found.q == 0.0
+def newton_runs(seed):
+    rng = np.random.default_rng(seed)
+    A, w = rng.normal(size=(60, 4)), rng.normal(size=4)
+    signed, counts, waits = (
+        A * np.sign(A @ w + rng.logistic(size=60))[:, None],
+        rng.poisson(np.exp(A @ w)),
+        rng.gamma(2, 1, 60),
+    )
+    sigmoid, eye = (lambda z: 1 / (1 + np.exp(-z))), np.eye(4)
+    yield newton(
+        lambda x: np.logaddexp(0, -signed @ x).sum() + 0.05 * x @ x,
+        lambda x: 0.1 * x - signed.T @ sigmoid(-signed @ x),
+        lambda x: 0.1 * eye + (signed.T * sigmoid(signed @ x) * sigmoid(-signed @ x)) @ signed,
+        np.zeros(4),
+    )
+    yield newton(  # Poisson regression
+        lambda x: (np.exp(A @ x) - counts * (A @ x)).sum(),
+        lambda x: A.T @ (np.exp(A @ x) - counts),
+        lambda x: (A.T * np.exp(A @ x)) @ A,
+        np.zeros(4),
+    )
+    yield newton(  # gamma regression
+        lambda x: (A @ x + waits * np.exp(-A @ x)).sum(),
+        lambda x: A.T @ (1 - waits * np.exp(-A @ x)),
+        lambda x: (A.T * waits * np.exp(-A @ x)) @ A,
+        np.zeros(4),
+    )
+    yield newton(
+        lambda x: np.logaddexp(0, A @ x).sum() + 0.5 * x @ x - 3 * w @ x,
+        lambda x: A.T @ sigmoid(A @ x) + x - 3 * w,
+        lambda x: eye + (A.T * sigmoid(A @ x) * sigmoid(-A @ x)) @ A,
+        3 * w,
+    )
+    yield newton(
+        lambda x: 0.5 * x @ (A.T @ A) @ x + np.exp(3 * x).sum(),
+        lambda x: A.T @ A @ x + 3 * np.exp(3 * x),
+        lambda x: A.T @ A + np.diag(9 * np.exp(3 * x)),
+        np.full(4, 2.0),
+    )
+
+
+def test_newton_on_smooth_convex_functions_is_quadratic():
+    runs = [values for seed in range(8) for values in newton_runs(seed)]
+    for limits in ([float(values.min()) for values in runs], [None] * len(runs)):
+        found = [rate(values, limit=limit).kind for values, limit in zip(runs, limits, strict=True)]
+        assert set(found) <= {QUADRATIC, SUPERLINEAR}
+        assert found.count(QUADRATIC) >= 0.95 * len(runs)
+
+
+@pytest.mark.parametrize("order", [1.5, 1.618, 1.7, 2.5, 3.0])
+@pytest.mark.parametrize("limit", [0.0, 1.0])
+def test_orders_other_than_two_are_not_quadratic(order, limit):
+    for q in (0.9, 0.5):
+        r = q**order ** np.arange(1.0, 20.0)
+        assert rate(limit + r[r > 1e-300], limit=limit).kind is not QUADRATIC
+
+
+def test_the_secant_method_is_superlinear():
+    for f, a, b in ((lambda x: np.exp(x) - 3, 0.0, 2.0), (lambda x: x**3 - x - 2, 1.0, 2.0)):
+        residuals = [abs(f(a))]
+        while b != a and len(residuals) < 20:
+            residuals.append(abs(f(b)))
+            a, b = b, (b - f(b) * (b - a) / (f(b) - f(a)) if f(a) != f(b) else b)
+        found = rate(residuals, limit=0.0)
+        assert (found.kind, found.order) == (SUPERLINEAR, pytest.approx((1 + np.sqrt(5)) / 2, rel=0.03))
 
 
 @pytest.mark.parametrize("start", [(-1.2, 1.0), (2.0, 2.0), (-1.0, -1.0), (0.0, 3.0)])

@@ -32,12 +32,17 @@ SUPERLINEAR_RANGE = 3.0
 #: Of a part of a record, the local power k |dy/dk| above which it is not called sublinear, and the bend
 #: d log(slope) / d log k below which it is not called superlinear: a short piece of a line looks like that.
 LOCAL_POWER, PART_BEND = 12.0, 0.3
-#: Ratios of successive falls of y that are of order two, the least ratio before, the least last fall, and its least
-#: share of all: under order two the last fall is as large as all before it together.
-ORDER_TWO, BEFORE, LAST_FALL, LAST_SHARE = (1.8, 2.3), 1.15, 3.0, 0.27
-#: The same where there are three values alone, the next having fallen out of sight: the ratio, and the least ratio of
-#: the fall that took it there (under q^(k^2) it would be 7/5).
-OF_THREE, OUT_OF_SIGHT = (1.5, 2.6), 1.55
+#: Under order two each fall of y is twice the one before, the last half of all. The ratios that count for it,
+#: the least last fall and its least share of all (under the secant method's order 1.618 it is .38). After a long slow
+#: start the share is less: then the last two ratios themselves must be near two.
+ORDER_TWO, LAST_FALL, LAST_SHARE = (1.5, 2.75), 3.0, 0.42
+SLOW_SHARE, LAST_RATIO, RATIO_BEFORE = 0.27, (1.8, 2.3), 1.5
+#: The last fall of three values alone, if the next has fallen out of sight, from which on nothing else makes it.
+OF_THREE = 7.0
+#: Within what share ratios or differences of falls are the same, so that the sequence has another order than two.
+STEADY, OTHER = 0.02, 0.25
+#: Nats above what can be resolved within which a value is half lost.
+HALF_LOST = 2.5
 #: The least last fall to rounding, and the least in steps as long as the longest, after which a sequence has ended.
 LAST_DROP, LAST_DROPS = 12.0, 4.0
 #: Share of steps that change nothing from which on only the last of equal values are used.
@@ -86,21 +91,24 @@ def find_kind(
     """
     k, y, rise = _envelope(k, y)
     # The last value may be half lost in rounding, which cuts the last fall short.
-    for count in (len(y),) if sight is None else (len(y), len(y) - 1):
+    lost = sight is not None and len(y) > 3 and y[-1] - sight < HALF_LOST
+    for count in (len(y), len(y) - 1) if lost else (len(y),):
         quadratic = _quadratic_end(y[:count], sight if count == len(y) else y[-1]) if rise <= RISE else None
         if quadratic is not None:
             return quadratic, k[:count], y[:count]
-    sudden = _sudden_end(y, sight) if certain and rise <= RISE else None
-    if sudden is not None:
-        return sudden, k, y
     if len(y) > 1 and np.ptp(y) < 1e-9:
         return Finding(RateKind.UNDECIDED, 0.0, "the largest values are all the same and do not fall"), k, y
+    sudden = _sudden_end(y, sight) if certain and rise <= RISE else None
+    if sudden is not None and len(y) < FEWEST:
+        return sudden, k, y
     if len(y) < FEWEST:
         few = (
             f"{len(y)} value{'s' * (len(y) != 1)} above what can be resolved {'say' if len(y) != 1 else 'says'} nothing"
         )
         return Finding(RateKind.UNDECIDED, 0.0, few), k, y
     finding = _weigh_windows(k, y)
+    if sudden is not None and finding.kind is not RateKind.SUPERLINEAR:
+        return sudden, k, y
     if finding.kind is RateKind.LINEAR and rise <= RISE and len(y) < SHORT:
         why = uneven(k, y) if finding.fit is not None and finding.fit.residual > UNEVEN_RESIDUAL else ""
         finding = Finding(RateKind.UNDECIDED, 0.5, why) if why else finding
@@ -173,26 +181,34 @@ def _envelope(k: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, flo
 
 
 def _quadratic_end(y: np.ndarray, sight: float | None) -> Finding | None:
-    """Order two shows in the last falls of y: each is twice the one before."""
+    """Order two shows in the last falls of y: each is twice the one before, and the last one half of all."""
     falls = -np.diff(y)
-    if len(falls) < 2 or falls[-1] < LAST_FALL or falls[-2] <= 0 or falls[-1] < LAST_SHARE * (y.max() - y[-1]):
+    if len(falls) < 2 or falls[-1] < LAST_FALL or falls[-2] <= 0:
         return None
-    last = float(falls[-1] / falls[-2])
+    last, share = float(falls[-1] / falls[-2]), float(falls[-1] / (y.max() - y[-1]))
+    if not ORDER_TWO[0] <= last <= ORDER_TWO[1] or share < SLOW_SHARE:
+        return None
     why = f"the logarithm of the last {min(len(y), 4)} values falls by {last:.2f} times as much each step"
     if len(falls) == 2:
         hidden = 0.0 if sight is None else float(y[-1] - sight) / float(falls[-1])
-        if hidden < OUT_OF_SIGHT or not OF_THREE[0] <= last <= OF_THREE[1]:
+        if share < LAST_SHARE or sight is None or (falls[-1] < OF_THREE and hidden < ORDER_TWO[0]):
             return None
         why = f"3 values alone: {why}, and the next by more than {hidden:.2f} times as much"
         return Finding(RateKind.QUADRATIC, 0.6, why, order=last)
-    if not ORDER_TWO[0] <= last <= ORDER_TWO[1]:
+    before = float(falls[-2] / falls[-3]) if falls[-3] > 0 else math.inf
+    sure = LAST_RATIO[0] <= last <= LAST_RATIO[1]
+    if _other_order(falls) or (share < LAST_SHARE and not (sure and RATIO_BEFORE <= before <= ORDER_TWO[1])):
         return None
-    if falls[-3] < 0.1:
-        return Finding(RateKind.QUADRATIC, 0.7, why, order=last)
-    before = float(falls[-2] / falls[-3])
-    if not BEFORE <= before <= last + 0.35:
-        return None
-    return Finding(RateKind.QUADRATIC, 0.95 if before > 1.6 else 0.85, f"{why} ({before:.2f} before)", order=last)
+    why = f"{why} ({before:.2f} before)" if before < ORDER_TWO[1] else why
+    confidence = 0.7 if not sure else 0.95 if LAST_RATIO[0] <= before <= LAST_RATIO[1] else 0.85
+    return Finding(RateKind.QUADRATIC, confidence, why, order=last)
+
+
+def _other_order(falls: np.ndarray) -> bool:
+    """Whether falls grow by the same factor, which is not two, or by the same amount, as those of q^(k^2) do."""
+    ratios, gains = falls[-2:] / falls[-3:-1], np.diff(falls)
+    steady = bool(falls[-3] > 0 and np.ptp(ratios) < STEADY * ratios[-1] and abs(ratios[-1] - 2) > OTHER)
+    return steady or bool(np.ptp(gains) < STEADY * np.abs(gains).max())
 
 
 def _sudden_end(y: np.ndarray, sight: float | None) -> Finding | None:
