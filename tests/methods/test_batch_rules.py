@@ -44,7 +44,9 @@ def test_a_method_is_as_good_as_its_name():
     assert set(BATCH_RULES) >= {m.name for m in REGISTER.values() if m.noisy} - {"svrg"}
 
 
-@pytest.mark.parametrize("bad", [{"step_size": -1.0}, {"from_batch": 0}, {"to_batch": 2.5}, {"to_batch": math.nan}])
+@pytest.mark.parametrize(
+    "bad", [{"step_size": -1.0}, {"step_size": 0}, {"from_batch": 0}, {"to_batch": 2.5}, {"to_batch": math.nan}]
+)
 def test_bad_numbers_are_refused(bad):
     with pytest.raises(InputError):
         scaled_step(**{"rule": "sgd", "step_size": 0.1, "from_batch": 1, "to_batch": 2, **bad})

@@ -92,6 +92,9 @@ def test_torch_leaves_keep_their_library_and_precision():
         lambda: Precondition([1.0, -1.0]),
         lambda: Precondition(np.zeros((2, 3))),
         lambda: Precondition([1.0, np.nan]),
+        lambda: Precondition("diagonal"),
+        lambda: Precondition([[1.0, 2.0], [2.0, 1.0]]),
+        lambda: Precondition([[1.0, 0.5], [0.0, 1.0]]),
         lambda: Precondition(np.eye(3))(X, G),
     ],
 )

@@ -11,14 +11,14 @@ import thalweg as tw
 from thalweg.core.errors import InputError, OracleError
 from thalweg.core.records import Status
 from thalweg.core.vector import flat
-from thalweg.methods import REGISTER, SGD, SVRG, Adam, NagGs
+from thalweg.methods import REGISTER, SGD, SVRG, AdaGrad, Adam, AdamW, NagGs, RMSProp
 from thalweg.methods.averaging import ExponentialAverage, PolyakAverage, WeightAverage
 from thalweg.methods.gradient_transform import ClipNorm, ClipValue, WeightDecay
 from thalweg.methods.rules_adaptive import AdamStep
-from thalweg.methods.schedule import Cosine, StepDecay, TheoryDecay
+from thalweg.methods.schedule import Cosine, InverseTime, StepDecay, TheoryDecay
 from thalweg.problems import FiniteSum, Function, Quadratic
 from thalweg.problems.noisy import Noisy
-from tolerances import summation
+from tolerances import summation, update_rule
 
 STOCHASTIC = [name for name, method in REGISTER.items() if method.noisy]
 
@@ -82,6 +82,46 @@ def test_torch_leaves_stay_what_they_are():
     solution = tw.solve(problem, Adam(0.1, schedule=Cosine(200)), tol=1e-3, max_steps=300)
     assert solution.x["w"].dtype == torch.float32
     torch.testing.assert_close(solution.x["w"], target, atol=0.05, rtol=0)
+
+
+# Method, torch's optimizer, and its settings that mean the same.
+PEERS = [
+    (SGD(0.05, 0.8, dampening=0.3, weight_decay=0.1), "SGD", {"momentum": 0.8, "dampening": 0.3, "weight_decay": 0.1}),
+    (SGD(0.05, 0.9, True), "SGD", {"momentum": 0.9, "nesterov": True}),
+    (
+        AdaGrad(0.05, initial_accumulator=0.2, schedule=InverseTime(20)),
+        "Adagrad",
+        {"initial_accumulator_value": 0.2, "lr_decay": 0.05},
+    ),
+    (RMSProp(0.05, centered=True, momentum=0.5), "RMSprop", {"centered": True, "momentum": 0.5}),
+    (Adam(0.05, amsgrad=True, weight_decay=0.1), "Adam", {"amsgrad": True, "weight_decay": 0.1}),
+    (AdamW(0.05), "AdamW", {}),
+]
+
+
+@pytest.mark.parametrize(("method", "peer", "settings"), PEERS, ids=lambda value: str(value)[:20])
+def test_training_a_module_takes_the_steps_of_torch(method, peer, settings):
+    """Batches in the order of the sampler, parameters by name: the loop that a user of torch writes."""
+    torch = pytest.importorskip("torch")
+    from thalweg.problems.module import ModuleProblem
+
+    torch.manual_seed(0)
+    X, y = torch.randn(24, 3, dtype=torch.float64), torch.randn(24, 2, dtype=torch.float64)
+    net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2)).double()
+
+    def loss(module, batch):
+        return torch.nn.functional.mse_loss(module(batch[0]), batch[1])
+
+    problem = ModuleProblem(net, loss, (X, y))
+    found = flat(run(problem, replace(method, batch_size=4, seed=3), 3)[-1].memory["x"])
+    optimizer = getattr(torch.optim, peer)(net.parameters(), lr=0.05, **settings)
+    sampler = tw.Sampler(24, 4, seed=3)
+    for indices in (indices for epoch in range(3) for indices in sampler.batches(epoch)):
+        optimizer.zero_grad()
+        loss(net, (X[indices], y[indices])).backward()
+        optimizer.step()
+    expected = torch.cat([p.detach().reshape(-1) for p in net.parameters()]).numpy()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=update_rule(18) * np.abs(expected).max())
 
 
 def test_a_batch_size_asks_for_samples():
@@ -293,7 +333,11 @@ def test_certificates_are_not_bought_at_every_epoch_of_a_floor(monkeypatch):
         ({"seed": -1}, "seed=-1"),
         ({"seed": None}, "seed=None"),
         ({"compiled": "yes"}, "compiled='yes'"),
+        ({"compiled": 1}, "compiled=1"),
         ({"momentum": 1.0}, "momentum=1.0"),
+        ({"momentum": None}, "momentum=None"),
+        ({"momentum": 0.5, "dampening": 1.0}, "dampening=1.0"),
+        ({"worst_case": "yes"}, "worst_case='yes'"),
         ({"nesterov": True}, "nesterov=True"),
         ({"weight_decay": -1.0}, "weight_decay=-1.0"),
     ],

@@ -65,6 +65,8 @@ def scaled_step(rule: Any, step_size: float, from_batch: int, to_batch: int) -> 
             f"use 'linear', 'square-root' or one of {', '.join(BATCH_RULES)}",
         )
     step_size = checked_number("step_size", step_size, "give a number > 0")
+    if step_size == 0:
+        raise InputError("step_size=0: expected a number > 0", "give the step at from_batch")
     ratio = whole("to_batch", to_batch) / whole("from_batch", from_batch)
     return step_size * (ratio if known == LINEAR else math.sqrt(ratio))
 

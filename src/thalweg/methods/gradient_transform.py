@@ -86,7 +86,7 @@ class Precondition(GradientTransform):
             order, whatever its leaves.
 
     Raises:
-        InputError: P is neither, holds a number that is not finite, or a diagonal one that is not positive.
+        InputError: P is neither, holds a number that is not finite, or is not symmetric and positive definite.
 
     """
 
@@ -95,11 +95,13 @@ class Precondition(GradientTransform):
     def __post_init__(self) -> None:
         if isinstance(self.P, LinearOperator):
             return
-        array = np.asarray(self.P, dtype=np.float64)
+        try:
+            array = np.asarray(self.P, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise InputError(f"P={self.P!r:.60} is no array of numbers", "give a diagonal or a matrix") from None
         if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[0] != array.shape[1]):
             raise InputError(f"P has shape {array.shape}", "give a diagonal (size,) or a matrix (size, size)")
-        diagonal = array if array.ndim == 1 else np.diagonal(array)
-        if not np.isfinite(array).all() or not (diagonal > 0).all():
+        if not np.isfinite(array).all() or not _positive_definite(array):
             raise InputError("P is not positive definite, or holds a number that is not finite", "correct it")
         object.__setattr__(self, "P", array)
 
@@ -116,3 +118,16 @@ class Precondition(GradientTransform):
                 f"P is for {self.P.shape[0]} parameters, x has {entries.size}", "give one that fits the problem"
             )
         return like(gradient, self.P * entries if np.ndim(self.P) == 1 else np.asarray(self.P @ entries))
+
+
+def _positive_definite(array: np.ndarray) -> bool:
+    """Whether a diagonal is positive, or a matrix symmetric up to rounding and positive definite."""
+    if array.ndim == 1:
+        return bool((array > 0).all())
+    if np.abs(array - array.T).max(initial=0.0) > 1e-8 * np.abs(array).max(initial=0.0):
+        return False
+    try:
+        np.linalg.cholesky(array)
+    except np.linalg.LinAlgError:
+        return False
+    return True

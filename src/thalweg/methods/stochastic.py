@@ -121,8 +121,8 @@ class Stochastic(Method):
             ClipNorm(self.clip_norm)
         if not (self.average is None or isinstance(self.average, Average)):
             raise InputError(f"average={self.average!r:.60} is no average", "pass one such as PolyakAverage()")
-        if self.compiled not in (None, True, False):
-            raise InputError(f"compiled={self.compiled!r}", "pass True, False or None")
+        if not (self.compiled is None or isinstance(self.compiled, bool)):
+            raise InputError(f"compiled={self.compiled!r:.60}", "pass True, False or None")
         self.rule()
 
     def __repr__(self) -> str:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
+from thalweg.core.errors import InputError
 from thalweg.methods.batch_rules import expected_smoothness
 from thalweg.methods.method import Noise
 from thalweg.methods.rule import UpdateRule
@@ -27,7 +28,7 @@ class SGD(Stochastic):
     With ``worst_case`` the first is B mu eps/(L sigma^2): for the floor alpha sigma^2 L/(2 mu B),
     which holds without a model, and kappa times shorter. L_B is the expected smoothness of a batch
     (``expected_smoothness``); on quadratics 1/L_B will do. With a schedule or an average the longest step. Momentum
-    shortens all by 1 - beta: a step of momentum is 1/(1 - beta) plain ones.
+    shortens all by 1 - beta: a step of momentum is 1/(1 - beta) plain ones, 1 - ``dampening`` times as long.
     Rate: (1 - alpha mu) an update, down to the floor.
     Source: Robbins and Monro (1951); Bottou, Curtis and Nocedal, SIAM Review 60 (2018), theorem 4.6.
 
@@ -35,6 +36,7 @@ class SGD(Stochastic):
         momentum: beta, in [0, 1).
         nesterov: Whether the step looks ahead.
         weight_decay: Weight of (1/2) ||x||^2, which is added to the objective that is followed, intercepts included.
+        dampening: In [0, 1): m <- beta m + (1 - ``dampening``) g_B after the first update.
         worst_case: Whether tuning trusts bounds alone.
 
     """
@@ -42,21 +44,26 @@ class SGD(Stochastic):
     momentum: float = 0.0
     nesterov: bool = False
     weight_decay: float = 0.0
+    dampening: float = field(default=0.0, kw_only=True)
     worst_case: bool = field(default=False, kw_only=True)
     name: ClassVar[str] = "sgd"
     reference: ClassVar[str] = "Bottou, Curtis and Nocedal, SIAM Review 60 (2018), 223-311"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.worst_case, bool):
+            raise InputError(f"worst_case={self.worst_case!r:.60}: expected True or False", "leave it out for False")
+
     def rule(self) -> UpdateRule:
         """Plain, or with momentum."""
-        if self.momentum or self.nesterov:
-            return MomentumStep(self.momentum, nesterov=self.nesterov, weight_decay=self.weight_decay)
-        return PlainStep(self.weight_decay)
+        rule = MomentumStep(self.momentum, self.dampening, self.nesterov, self.weight_decay)
+        return rule if rule.momentum else PlainStep(rule.weight_decay)
 
     def tuned_step(
         self, largest: float, smallest: float, batch_size: int, quadratic: bool, noise: Noise | None
     ) -> Self:
         """The step for curvatures between ``smallest`` (mu) and ``largest`` (L) and this noise."""
-        left = 1 - self.momentum
+        left = (1 - self.momentum) / (1 - self.dampening if self.momentum else 1.0)
         if noise is None:
             return replace(self, step_size=left / largest)
         smooth = expected_smoothness(largest, batch_size, noise, self.sampling == "replacement")
@@ -76,17 +83,20 @@ class SGD(Stochastic):
 class AdaGrad(Stochastic):
     """Steps divided by the root of the sum of all squared gradients so far, entry by entry.
 
-    Tuned: alpha = 0.1 sqrt(B/128): with the sum of squares below it the step falls like 1/sqrt(t) by itself.
+    Tuned: alpha = 0.1 sqrt(B/128): with the sum of squares below it the step falls like 1/sqrt(t) by itself. What torch
+    calls ``lr_decay`` is ``schedule=InverseTime(1/lr_decay)``.
     Source: Duchi, Hazan and Singer, J. Mach. Learn. Res. 12 (2011), 2121-2159.
 
     Attributes:
         epsilon: Added to the root, positive.
         weight_decay: As for ``SGD``.
+        initial_accumulator: The sum of squares before the first gradient, at least 0.
 
     """
 
     epsilon: float = 1e-10
     weight_decay: float = 0.0
+    initial_accumulator: float = field(default=0.0, kw_only=True)
     name: ClassVar[str] = "adagrad"
     reference: ClassVar[str] = AdaGradStep.reference
     rotates: ClassVar[bool] = False
@@ -94,7 +104,7 @@ class AdaGrad(Stochastic):
 
     def rule(self) -> UpdateRule:
         """AdaGrad's step."""
-        return AdaGradStep(epsilon=self.epsilon, weight_decay=self.weight_decay)
+        return AdaGradStep(0.0, self.initial_accumulator, self.epsilon, self.weight_decay)
 
 
 @dataclass(frozen=True, repr=False)

@@ -72,8 +72,8 @@ class SVRG(Method):
         Sampler(1, 1, self.sampling, self.seed)
         if self.anchor not in ANCHORS:
             raise InputError(f"anchor={self.anchor!r} is not known", "use 'last' or 'mean'")
-        if self.compiled not in (None, True, False):
-            raise InputError(f"compiled={self.compiled!r}", "pass True, False or None")
+        if not (self.compiled is None or isinstance(self.compiled, bool)):
+            raise InputError(f"compiled={self.compiled!r:.60}", "pass True, False or None")
 
     def __repr__(self) -> str:
         shown = ((f.name, getattr(self, f.name), f.default) for f in fields(self))
