@@ -20,7 +20,7 @@ from thalweg.core.random import generator as as_generator
 from thalweg.linalg.krylov import Extreme
 from thalweg.linalg.lanczos import CONFIDENCE, Lanczos, run
 from thalweg.linalg.product import Matrix, Product, checked_count, checked_vector
-from thalweg.linalg.quadrature import Function, Quadrature, tridiagonal, values_at
+from thalweg.linalg.quadrature import Function, Quadrature, values_at
 from thalweg.linalg.trace import Estimate, chance_of_missing
 
 
@@ -57,17 +57,9 @@ class Density:
         return np.argsort(np.concatenate([probe.ritz for probe in self.runs]), kind="stable")
 
     @cached_property
-    def _shorter(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """The Gauss rule of half the steps for every probe, to tell how far the rules have converged."""
-        rules = []
-        for probe in self.runs:
-            k = len(probe.alphas) // 2
-            if probe.exact or k == 0:
-                rules.append((probe.ritz, probe.weights))
-                continue
-            nodes, coordinates = np.linalg.eigh(tridiagonal(probe.alphas[:k], probe.betas[:k]))
-            rules.append((nodes, coordinates[0] ** 2))
-        return rules
+    def _shorter(self) -> list[Lanczos]:
+        """Every probe after half of its steps, to tell how far the rules have converged."""
+        return [probe.after(max(1, len(probe.alphas) // 2)) for probe in self.runs]
 
     def quantile(self, q: float | np.ndarray) -> np.ndarray:
         """The node below or at which a share q of the spectrum lies, of the shape of q.
@@ -100,7 +92,7 @@ class Density:
 
         """
         samples = self._samples(function)
-        shorter = np.array([weights @ values_at(function, nodes) for nodes, weights in self._shorter])
+        shorter = np.array([probe.weights @ values_at(function, probe.ritz) for probe in self._shorter])
         truncation = float(np.abs(samples - shorter).mean())
         error = math.hypot(self.sampling_error(function), truncation)
         return Estimate(float(samples.mean()), error, self.products)

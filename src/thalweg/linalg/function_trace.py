@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -16,7 +16,7 @@ from thalweg.core.random import generator as as_generator
 from thalweg.linalg.density import Density, scatter_of_rules
 from thalweg.linalg.lanczos import Lanczos, run
 from thalweg.linalg.product import ASYMMETRY, EPS, Matrix, Product, checked_count, not_symmetric
-from thalweg.linalg.quadrature import Function, Quadrature, tridiagonal, values_at
+from thalweg.linalg.quadrature import Function, Quadrature, values_at
 from thalweg.linalg.trace import Estimate, checked_probes
 
 #: Rows up to which the whole matrix is formed where that takes no more products than were allowed: 32 MB.
@@ -24,6 +24,11 @@ LARGEST_DENSE = 2_000
 #: Least multiple of the last change of the rules by which they may be off. Changes that shrink by less than a factor
 #: 4 per doubling of the steps announce more than that themselves.
 LEAST_MULTIPLE = 3.0
+#: What the rules of the logarithm may miss at most, in units of what `_judged` takes from their changes. In 1100 pairs
+#: of spectra and steps without eigenvalues that hide, they missed 0.06 to 0.74 (5% to 95%), and never more than 1.6.
+LARGEST_MULTIPLE = 2.0
+#: The least part of what may hide at the lower end that is taken to hide there, while no end is in sight.
+UNSEEN = 0.2
 #: Of a weighted sum of values, in units of EPS: the weights are squares of eigenvectors.
 ROUNDING = 16
 Refusal: TypeAlias = Callable[[float, float], InputError]
@@ -113,8 +118,23 @@ def sum_over_spectrum(
     smallest: float | None,
     enclosed: bool,
     refusal: Refusal,
+    judged: bool = False,
 ) -> Estimate:
-    """The trace itself, on checked arguments: those of `trace_of_function`, and the error where f is not finite."""
+    """The trace itself, on checked arguments: those of `trace_of_function`, and two more.
+
+    Args:
+        product: A, with its size.
+        generator: For the probes.
+        function: f.
+        probes: Random vectors.
+        steps: Most products for each.
+        smallest: A number that no eigenvalue is below, or None.
+        enclosed: Whether the rules with a node at the lower end lie on the other side of the truth.
+        refusal: The error where f is not finite.
+        judged: Whether, where no such number was passed, what may hide at the lower end is judged by what the steps
+            changed, and not only bounded: for functions that grow no faster than the logarithm there.
+
+    """
     size = product.size
     if probes >= size or (probes * steps >= size and size <= LARGEST_DENSE):
         eigenvalues, rounding = _spectrum_itself(product)
@@ -123,21 +143,25 @@ def sum_over_spectrum(
     starts = as_generator(generator, name="generator").standard_normal((probes, size))
     density = Density(size, tuple(run(product, start, steps, drawn=True) for start in starts))
     values = _Values(function, smallest, max(probe.rounding for probe in density.runs), refusal)
-    rules = np.array([probe.weights @ values(probe.ritz) for probe in density.runs])
+    rules = _own_side(density.runs, values)
     rounding = float(np.mean([probe.weights @ values.spread(probe.ritz) for probe in density.runs]))
     rounding += ROUNDING * EPS * float(np.mean([probe.weights @ np.abs(values(probe.ritz)) for probe in density.runs]))
     value = float(rules.mean())
     scatter = density.sampling_error(values)
-    if enclosed:
-        known, others = _other_side(density, values)
-        other = sum(rule.mean_of(values.exactly) for rule in others) / probes
-        middle = 0.5 * (value + other)
-        # Where nothing is known of the lower end, the bound is far off and the rules themselves are the better guess.
-        value, truncation = (middle, abs(value - middle)) if known else (value, abs(value - other))
-        if known:  # an eigenvalue at the end, of which one side has not heard yet, makes the probes differ
-            scatter = max(scatter, scatter_of_rules(size, others, values.exactly, density.rounding))
-    else:
+    if not enclosed:
         truncation = _unconverged(density, values, rules, rounding)
+    else:
+        end, known = _lower_end(density, values)
+        if judged and smallest is None:
+            value, truncation = _judged(density, values, end, rounding)
+        else:
+            other = _sides(density.runs, values, end)[1]
+            middle = 0.5 * (value + other)
+            # Where nothing is known of the lower end, the bound is far off and the rules are the better guess.
+            value, truncation = (middle, abs(value - middle)) if known else (value, abs(value - other))
+        if known:  # an eigenvalue at the end, of which one side has not heard yet, makes the probes differ
+            others = [_with_node(probe, end) for probe in density.runs]
+            scatter = max(scatter, scatter_of_rules(size, others, values.exactly, density.rounding))
     # What the rules miss is no matter of chance: it is added to the reach of the interval, not to its square.
     error = scatter + truncation / 3 + rounding
     return Estimate(size * value, size * error, product.count)
@@ -212,8 +236,8 @@ class _Values:
             return values_at(self.function, nodes)
 
 
-def _other_side(density: Density, values: _Values) -> tuple[bool, list[Quadrature]]:
-    """The rules with a node at the lower end of the spectrum, and whether that end is known.
+def _lower_end(density: Density, values: _Values) -> tuple[float, bool]:
+    """The lower end of the spectrum, and whether it is known.
 
     It is where it was passed, or where Lanczos bounds it above zero at 99%. Else it is taken at the level of rounding:
     a function that is singular at zero has no digits below that.
@@ -222,10 +246,58 @@ def _other_side(density: Density, values: _Values) -> tuple[bool, list[Quadratur
     if end is None or not values.finite_at(end):
         end = density.smallest.interval[0]
     known = end > values.rounding or end == values.smallest
-    end = end if known else values.rounding
-    rules = [probe.radau(end) or probe.quadrature for probe in density.runs]
+    return (end if known else values.rounding), known
+
+
+def _with_node(probe: Lanczos, end: float) -> Quadrature:
+    """The rule with a node at the lower end of the spectrum."""
+    rule = probe.radau(end) or probe.quadrature
     # The node at the end is there up to rounding, which may lead to the wrong side of zero.
-    return known, [replace(rule, nodes=np.maximum(rule.nodes, end)) for rule in rules]
+    return replace(rule, nodes=np.maximum(rule.nodes, end))
+
+
+def _own_side(runs: Sequence[Lanczos], values: _Values) -> np.ndarray:
+    return np.array([probe.weights @ values(probe.ritz) for probe in runs])
+
+
+def _sides(runs: Sequence[Lanczos], values: _Values, end: float) -> tuple[float, float]:
+    """The means by the Gauss rules and by those of the other side."""
+    others = [_with_node(probe, end).mean_of(values.exactly) for probe in runs]
+    return float(_own_side(runs, values).mean()), float(np.mean(others))
+
+
+def _judged(density: Density, values: _Values, end: float, rounding: float) -> tuple[float, float]:
+    """The mean of the logarithm where the lower end is not sure, and how far off it may be.
+
+    The truth is within the width W between the two sides, which counts the worst: that all that may hide at the end
+    does. Where the density has a power law, a gap, or an end that comes into sight, the error E of the Gauss rules is
+    a part of W that does not grow with the steps, so that their last changes bound it: E <= W dE/dW. Eigenvalues that
+    stand apart at the end stop the fall of W at a level: the limit that its last two halvings announce (Aitken's) is
+    added. Where W falls by a power of the steps, no end is in sight, and E is not taken for less than UNSEEN W.
+    """
+    value, other = _sides(density.runs, values, end)
+    width = abs(value - other)
+    quarter = max(len(probe.alphas) for probe in density.runs) // 4
+    if quarter == 0 or width <= rounding:
+        return value, width
+    earlier = [_sides([probe.after(quarter * n) for probe in density.runs], values, end) for n in (1, 2, 3, 4)]
+    first, half, later, last = (abs(one - another) for one, another in earlier)
+    if min(first, half, last) <= rounding:
+        return value, width
+    changes = ((abs(one - value), wider - width) for (one, _), wider in zip(earlier[1:3], (half, later), strict=True))
+    share = max(_ratio(part, whole) for part, whole in changes)
+    ratio = _ratio(half - last, first - half)
+    level = max(0.0, last - (half - last) * ratio / (1 - ratio)) if ratio < 1 else 0.0
+    power, next_power = math.log(first / half), math.log(half / last)
+    in_sight = min(max(next_power / power - 1.25, 0.0), 0.25) / 0.25 if power > 0 else 0.0
+    error = min(max(share * width + level, UNSEEN * (1 - in_sight) * width), width)
+    likely, largest = 0.25 * error, min(LARGEST_MULTIPLE * error, width)
+    return value + likely * (other - value) / width, largest - likely
+
+
+def _ratio(part: float, whole: float) -> float:
+    """Of two changes, from 0 to 1: all of it where the whole has not changed."""
+    return min(max(part / whole, 0.0), 1.0) if whole > 0 else 1.0
 
 
 def _unconverged(density: Density, values: _Values, rules: np.ndarray, rounding: float) -> float:
@@ -255,13 +327,7 @@ def _unconverged(density: Density, values: _Values, rules: np.ndarray, rounding:
 
 def _earlier(density: Density, values: _Values, share: float) -> np.ndarray:
     """What every rule said after this share of its steps, shape (probes,); nan before the first step."""
-    return np.array([_leading(probe, values, int(share * len(probe.alphas))) for probe in density.runs])
-
-
-def _leading(probe: Lanczos, values: _Values, steps: int) -> float:
-    if probe.exact:
-        return float(probe.weights @ values(probe.ritz))
-    if steps == 0:
-        return math.nan
-    nodes, coordinates = np.linalg.eigh(tridiagonal(probe.alphas[:steps], probe.betas[:steps]))
-    return float(coordinates[0] ** 2 @ values(nodes))
+    steps = [int(share * len(probe.alphas)) for probe in density.runs]
+    rules = _own_side([probe.after(max(1, count)) for probe, count in zip(density.runs, steps, strict=True)], values)
+    unknown = [count == 0 and not probe.exact for probe, count in zip(density.runs, steps, strict=True)]
+    return np.where(unknown, math.nan, rules)

@@ -7,7 +7,7 @@ Dorsselaer, Hochstenbach & van der Vorst, SIAM J. Matrix Anal. Appl. 22 (2000) 8
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -71,6 +71,21 @@ class Lanczos:
     def quadrature(self) -> Quadrature:
         """The Gauss rule of the start vector."""
         return Quadrature(self.ritz, self.weights, self.norm**2, self.products, self.exact)
+
+    def after(self, steps: int) -> Lanczos:
+        """The run as it stood after fewer steps, at least one; itself where it is exact."""
+        if self.exact or steps >= len(self.alphas):
+            return self
+        ritz, coordinates = np.linalg.eigh(tridiagonal(self.alphas[:steps], self.betas[:steps]))
+        return replace(
+            self,
+            alphas=self.alphas[:steps],
+            betas=self.betas[:steps],
+            ritz=ritz,
+            coordinates=coordinates,
+            products=steps,
+            basis=None if self.basis is None else self.basis[:steps],
+        )
 
     def radau(self, end: float) -> Quadrature | None:
         """The Gauss-Radau rule with one node at `end`, below the spectrum; None where a Ritz value is there already.
