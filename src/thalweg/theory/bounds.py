@@ -38,10 +38,8 @@ from thalweg.theory.bounds_stochastic import (
     sgd_plateau,
     sgd_step_size,
     sgd_steps,
-    svrg,
-    svrg_gradients,
-    svrg_quadratic,
 )
+from thalweg.theory.bounds_variance_reduced import svrg, svrg_gradients, svrg_quadratic
 
 #: Every bound by name.
 BOUNDS: dict[str, Bound[Any]] = {

@@ -9,6 +9,7 @@ import math
 
 from thalweg.methods import GradientDescent, HeavyBall, Nesterov
 from thalweg.methods.method import Method
+from thalweg.theory.bounds_problem import CONVEX, QUADRATIC, STRONGLY_CONVEX
 from thalweg.theory.bounds_record import bound, count, curvatures, kappa, number, positive, real, step_at_most
 
 NESTEROV_2018 = "Nesterov, Lectures on Convex Optimization (2018)"
@@ -135,6 +136,7 @@ def _logarithm(gap: float, target: float) -> float:
     assumptions=("f is a quadratic with curvatures in [mu, L]", "gradient descent with alpha = 2/(L + mu)"),
     source=f"{NESTEROV_2018}, theorem 2.1.15, whose rate a quadratic attains",
     falls=True,
+    kind=QUADRATIC,
 )
 def gradient_descent_quadratic(*, L: float, mu: float, gap: float, steps: int) -> float:
     """f - f* after k gradient steps on a quadratic.
@@ -160,6 +162,7 @@ def gradient_descent_quadratic(*, L: float, mu: float, gap: float, steps: int) -
     assumptions=("mu-strongly convex f with an L-Lipschitz gradient", "gradient descent with alpha = 2/(L + mu)"),
     source=f"{NESTEROV_2018}, theorem 2.1.15",
     falls=True,
+    kind=STRONGLY_CONVEX,
 )
 def gradient_descent_distance(*, L: float, mu: float, distance: float, steps: int) -> float:
     """The distance to the minimiser after k gradient steps: the root of what ``gradient_descent_quadratic`` gives.
@@ -204,6 +207,7 @@ def _heavy_ball(L: float, mu: float, steps: int) -> float:
     ),
     source=f"rate: {POLYAK_1964}; the factor before it is derived beside the code and is attained at curvature L",
     falls=True,
+    kind=QUADRATIC,
 )
 def heavy_ball(*, L: float, mu: float, gap: float, steps: int) -> float:
     """f - f* after k steps of the heavy ball: the worst case over all quadratics, which climbs before it falls.
@@ -229,6 +233,7 @@ def heavy_ball(*, L: float, mu: float, gap: float, steps: int) -> float:
     assumptions=("the same as heavy_ball",),
     source=f"as heavy_ball; {POLYAK_1964}",
     falls=True,
+    kind=QUADRATIC,
 )
 def heavy_ball_distance(*, L: float, mu: float, distance: float, steps: int) -> float:
     """The distance to the minimiser after k steps of the heavy ball.
@@ -260,6 +265,7 @@ def heavy_ball_distance(*, L: float, mu: float, distance: float, steps: int) -> 
     ),
     source="Nesterov, Soviet Math. Dokl. 27 (1983); Beck and Teboulle, SIAM J. Imaging Sci. 2 (2009), theorem 4.4",
     falls=True,
+    kind=CONVEX,
 )
 def nesterov_convex(*, L: float, distance: float, steps: int) -> float:
     """f - f* at x_k, the point that k gradient steps have led to (not where the next gradient is taken).
@@ -286,6 +292,7 @@ def nesterov_convex(*, L: float, distance: float, steps: int) -> float:
     ),
     source=f"{NESTEROV_2018}, section 2.2.1; Bubeck, Convex Optimization (2015), theorem 3.18",
     falls=True,
+    kind=STRONGLY_CONVEX,
 )
 def nesterov(*, L: float, mu: float, gap: float, distance: float, steps: int) -> float:
     """f - f* at x_k, the point that k gradient steps have led to.
@@ -315,6 +322,7 @@ def nesterov(*, L: float, mu: float, gap: float, distance: float, steps: int) ->
     assumptions=("f = x'Ax/2 - b'x with the eigenvalues of A in [mu, L]", "exact arithmetic, or few enough steps"),
     source="Nocedal and Wright, Numerical Optimization (2006), equation (5.36)",
     falls=True,
+    kind=QUADRATIC,
 )
 def conjugate_gradients(*, L: float, mu: float, error: float, steps: int) -> float:
     """The error of k steps of conjugate gradients in the norm ||e||_A^2 = e'Ae = 2 (f - f*).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import numbers
 import operator
@@ -13,6 +14,7 @@ import numpy as np
 
 from thalweg.core.check import checked_number
 from thalweg.core.errors import InputError, UnsupportedError
+from thalweg.theory.bounds_problem import ANY, constants_of
 
 P = ParamSpec("P")
 #: Whole numbers up to here are floating-point numbers.
@@ -26,7 +28,7 @@ class Bound(Generic[P]):
     """A bound, called with the constants by name.
 
     What the arguments can show to be violated (a step longer than 1/L, a start outside Newton's region) is an error;
-    what they cannot show (that f is a quadratic) stands in ``assumptions`` and is the caller's to know.
+    what they cannot show (that f is a quadratic) stands in ``assumptions``: ``constants_of`` asks it of a problem.
 
     Attributes:
         name: The name in ``BOUNDS``.
@@ -36,6 +38,7 @@ class Bound(Generic[P]):
         source: Paper or book.
         evaluate: The function of the constants.
         falls: Whether it falls as steps are taken, so that ``steps_until`` can be asked.
+        kind: Of the functions that it is about: "any", "convex", "strongly convex" or "quadratic".
 
     Example:
         >>> from thalweg.theory.bounds import gradient_descent
@@ -53,6 +56,7 @@ class Bound(Generic[P]):
     source: str
     evaluate: Callable[P, float]
     falls: bool = False
+    kind: str = ANY
 
     def __post_init__(self) -> None:
         # help(), inspect.signature() and pickle see the function that was decorated.
@@ -81,6 +85,35 @@ class Bound(Generic[P]):
     def __str__(self) -> str:
         lines = [f"{self.quantity} {self.formula}", *(f"  assumes {text}" for text in self.assumptions)]
         return "\n".join([*lines, f"  source: {self.source}"])
+
+    def constants_of(self, problem: Any, x0: Any = None, **given: Any) -> dict[str, Any]:
+        """The arguments that a problem tells: what is sure of its constants wherever the run goes.
+
+        Args:
+            problem: Any problem.
+            x0: Where the run starts; the problem's start when None.
+            **given: Arguments that the caller knows, which are not looked for.
+
+        Returns:
+            Upper ends of L, L_max, M, sigma^2, f_0 - f* and ||x_0 - x*||, the lower end of mu, and what was given.
+
+        Raises:
+            InputError: f is not known to be what the bound is about, or a constant is not known; both are named.
+
+        Example:
+            >>> import thalweg as tw
+            >>> from thalweg.theory.bounds import heavy_ball
+            >>> problem = tw.Quadratic([[2.0, 1.0], [1.0, 3.0]], x0=[1.0, 1.0])
+            >>> heavy_ball.steps_until(1e-6, **heavy_ball.constants_of(problem))
+            7
+
+        """
+        parameters = inspect.signature(self.evaluate).parameters.values()
+        names = [p.name for p in parameters if p.default is p.empty or p.name in given]
+        unknown = given.keys() - set(names)
+        if unknown:
+            raise InputError(f"{self.name} takes no {', '.join(sorted(unknown))}", f"it takes {', '.join(names)}")
+        return constants_of(self.name, self.kind, names, problem, x0, given)
 
     def steps_until(self, target: float, **constants: Any) -> int:
         """The fewest steps after which the bound lies at or below a target; ``constants`` as in a call, less ``steps``.
@@ -119,12 +152,18 @@ class Bound(Generic[P]):
 
 
 def bound(
-    *, quantity: str, formula: str, assumptions: tuple[str, ...], source: str, falls: bool = False
+    *,
+    quantity: str,
+    formula: str,
+    assumptions: tuple[str, ...],
+    source: str,
+    falls: bool = False,
+    kind: str = ANY,
 ) -> Callable[[Callable[P, float]], Bound[P]]:
     """Make a ``Bound`` of a function of the constants."""
 
     def record(function: Callable[P, float]) -> Bound[P]:
-        return Bound(function.__name__, quantity, formula, assumptions, source, function, falls)
+        return Bound(function.__name__, quantity, formula, assumptions, source, function, falls, kind)
 
     return record
 

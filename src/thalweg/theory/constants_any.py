@@ -43,7 +43,7 @@ def diagnose_point(problem: Any, x: Any, where: str, seed: int = 0) -> Diagnosis
     point = problem.at(x)
     if not finite(point.gradient) or not math.isfinite(point.value):
         raise InputError(f"f = {point.value} or its gradient is not finite {where}", "measure at another point")
-    constant = bool(getattr(problem, "constant_curvature", False))
+    constant, at_point = bool(getattr(problem, "constant_curvature", False)), where
     values, weights, ends, how, products = _spectrum(point, seed)
     if constant:
         exact = len(values) == point.x.size
@@ -60,7 +60,7 @@ def diagnose_point(problem: Any, x: Any, where: str, seed: int = 0) -> Diagnosis
     spent = time.perf_counter() - started
     entries["M"] = hessian_lipschitz(problem, point, where, seed)
     if hasattr(type(point), "sample"):
-        entries |= sampling_noise(problem, point, where)
+        entries |= sampling_noise(problem, point, at_point)
     spectrum = Spectrum(values, weights, how)
     return Diagnosis(
         Constants(entries), spectrum, None, time.perf_counter() - started, 4.0 * products + 2.0 * (spent > 0)
