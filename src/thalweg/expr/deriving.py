@@ -29,7 +29,8 @@ from thalweg.expr.simplify import simplify
 from thalweg.expr.steps import Step
 from thalweg.expr.steps import steps as explain
 from thalweg.expr.terms import attributes as attributes_of
-from thalweg.expr.terms import expand, rebuild, same
+from thalweg.expr.terms import expand, rebuild, remember, same
+from thalweg.expr.terms import normal as normal_form
 from thalweg.expr.verifying import Check, Point, difference, find_point, sizes_of
 from thalweg.expr.walk import topological
 
@@ -359,7 +360,7 @@ def _cells(node: Node, variables: Sequence[Node], order: int) -> blocks.Cells | 
         slopes = [jvp(entry, {x: constant(1.0)}) for x in variables]
         if order > 1:
             slopes = [jvp(slope, {x: constant(1.0)}) for slope, x in zip(slopes, variables, strict=True)]
-        rows.append([rebuild(expand(slope)) for slope in slopes])
+        rows.append([normal_form(slope) for slope in slopes])
     return rows
 
 
@@ -375,9 +376,10 @@ def _once(node: Node, x: Node) -> tuple[Node, Node]:
     """Differentiate once: a graph that is evaluated, and the normal form."""
     if not x.shape or not node.shape:
         slope = simplify(gradient(node, x) if x.shape else jvp(node, {x: constant(1.0)}))
-        return slope, rebuild(expand(slope))
+        return slope, normal_form(slope)
     direction = _direction(x)
-    normal = rebuild(coefficient(expand(jvp(node, {x: direction})), direction))
+    terms = coefficient(expand(jvp(node, {x: direction})), direction)
+    normal = remember(rebuild(terms), terms)
     try:
         tensor = jacobian(lambda value: substitute([node], {x: value})[0])(x)
     except UnsupportedError:  # matrices of named sizes: the normal form has the tensor

@@ -282,16 +282,14 @@ class Writer:
 
     def scalar(self, atom: Node, e: Number) -> Formula:
         """Write a positive power of a scalar; roots of squares are norms."""
-        if not isinstance(e, Fraction) or e.denominator > 2 or not (is_sum(atom) or e.denominator == 2):
-            return self.powered(self.atom(atom), e, False)
-        plain = self.powered(self.atom(atom), e, False)
-        if atom.key not in self._roots:
-            self._roots[atom.key] = root_of_square(atom, self)
-        root = self._roots[atom.key]
-        if root is None:
-            return plain
-        norm = power(root, number(2 * e))
-        return norm if e.denominator == 2 else min((norm, plain), key=cost)
+        if isinstance(e, Fraction) and e.denominator <= 2 and (is_sum(atom) or e.denominator == 2):
+            if atom.key not in self._roots:
+                self._roots[atom.key] = root_of_square(atom, self)
+            root = self._roots[atom.key]
+            if root is not None:
+                norm = power(root, number(2 * e))
+                return norm if e.denominator == 2 else min((norm, self.powered(self.atom(atom), e, False)), key=cost)
+        return self.powered(self.atom(atom), e, False)
 
     def powered(self, base: Formula, e: Number, by_entry: bool) -> Formula:
         """Raise to a positive power; of a root, the shorter way of writing it."""

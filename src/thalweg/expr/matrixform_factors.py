@@ -66,6 +66,9 @@ class Peel:
 def factored(terms: Terms, writer: Writer) -> list[Formula]:
     """Give formulas of a sum of several terms that take something out of it."""
     found = _with_content(terms, writer)
+    content = content_of(terms)
+    if content != 1 and content.denominator == 1:
+        return found  # what else is common is taken out of what is left
     groups: dict[tuple[object, ...], list[tuple[int, Peel]]] = {}
     for i, t in enumerate(terms.terms):
         for peel in _peels(terms, t, writer):
@@ -267,7 +270,7 @@ def _scalar_peel(terms: Terms, term: Term, k: int, writer: Writer) -> Peel:
     def finish(rests: Sequence[Term], amount: Number) -> tuple[Shape, Sequence[Term], Wrap]:
         return terms.shape, rests, lambda f: writer.scalar_part(Term(Fraction(1), ((atom, amount),)), f)
 
-    return Peel(("scalar", atom.key, e > 0, is_sum(atom)), e, len(writer.atom(atom).text), take, finish)
+    return Peel(("scalar", atom.key, e > 0, is_sum(atom)), e, len(writer.scalar(atom, magnitude(e)).text), take, finish)
 
 
 def _key_of(part: Sequence[Factor]) -> tuple[object, ...]:

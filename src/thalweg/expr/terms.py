@@ -34,6 +34,7 @@ from thalweg.expr.terms_core import (
     negative,
     relabelled,
     relabelled_apart,
+    remember,
     times,
 )
 from thalweg.expr.terms_matrices import cofactors, determinant, inverse_of, solved
@@ -48,7 +49,8 @@ from thalweg.expr.terms_powers import EXPANDED_POWER, logarithm, power_of
 
 def normal(node: Node) -> Node:
     """Rebuild an expression from its normal form: equal expressions give one node; done twice it changes nothing."""
-    return rebuild(expand(node))
+    terms = expand(node)
+    return remember(rebuild(terms), terms)
 
 
 def same(a: Node, b: Node) -> bool:

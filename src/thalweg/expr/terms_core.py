@@ -92,6 +92,12 @@ def expand(node: Node) -> Terms:
     return _known[node.key]
 
 
+def remember(node: Node, terms: Terms) -> Node:
+    """Keep the normal form of the node that was rebuilt from it."""
+    _known.setdefault(node.key, terms)
+    return node
+
+
 def term_key(term: Term) -> tuple[Any, ...]:
     """Give what tells a term from others, but for its number."""
     scalars = tuple([(a.key, str(e)) for a, e in term.scalars])

@@ -7,6 +7,7 @@ is shorter. Writing never needs to know more than a tree's own parts; which tree
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ class Formula:
         symmetric: Whether it is equal to its transpose (scalars are).
         scalar: Whether it has no axes.
         text: It in the parser's notation.
+        names: How many symbols stand in it, for :func:`cost`.
 
     """
 
@@ -41,9 +43,11 @@ class Formula:
     symmetric: bool = False
     scalar: bool = False
     text: str = field(init=False, compare=False)
+    names: int = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", _text(self))
+        object.__setattr__(self, "names", _names(self))
 
     @property
     def level(self) -> int:
@@ -57,6 +61,7 @@ _LONG_RUN = 3
 ONE_NUMBER = Fraction(1)
 
 
+@functools.lru_cache(1024, typed=True)
 def number(value: Fraction | float) -> Formula:
     """Make a number that is not negative; signs belong to sums."""
     return Formula("number", (), value, True, True)
@@ -116,17 +121,17 @@ def total(signed: Sequence[tuple[bool, Formula]]) -> Formula:
 
 def cost(f: Formula) -> int:
     """Say how hard a formula is to read: its length, and more for each symbol that stands in it."""
-    return len(f.text) + 3 * _symbols(f)
+    return len(f.text) + 3 * f.names
 
 
-def _symbols(f: Formula) -> int:
+def _names(f: Formula) -> int:
     if f.kind == "name":
         return 1
     if f.kind == "call" and f.data in ("eye", "vector", "matrix"):
         return -3
     if f.kind in ("power", "entries_power") and f.parts[0].data == "sigmoid":
-        return _symbols(f.parts[0]) + 2  # s*(1-s) is what people write
-    return sum([_symbols(x) for x in f.parts])
+        return f.parts[0].names + 2  # s*(1-s) is what people write
+    return sum([x.names for x in f.parts])
 
 
 def _size(f: Formula) -> int:
@@ -134,7 +139,11 @@ def _size(f: Formula) -> int:
 
 
 def chain(parts: Sequence[Formula]) -> Formula:
-    """Multiply matrices and scalar factors, in this order."""
+    """Multiply matrices and scalar factors, in this order; what divides one of the matrices divides the product."""
+    below = [f.parts[1] for f in parts if f.kind == "over" and not f.scalar]
+    if below and len(parts) > 1:
+        above = [f.parts[0] if f.kind == "over" and not f.scalar else f for f in parts]
+        return over(chain(above), scaled(below, number(ONE_NUMBER)))
     flat: list[Formula] = []
     for f in parts:
         if f.kind == "chain" and not f.scalar:
@@ -173,8 +182,8 @@ def scaled(scalars: Sequence[Formula], body: Formula) -> Formula:
         first, *rest = body.parts
         if is_number(first, 1) or len(scalars) == 1 and is_number(scalars[0]):
             return Formula(body.kind, (scaled(scalars, first), *rest))
-    if body.kind == "over" and len(scalars) == 1 and body.scalar and is_number(body.parts[0], 1):
-        return over(scalars[0], body.parts[1])
+    if body.kind == "over" and len(scalars) == 1 and (is_number(scalars[0]) or is_number(body.parts[0], 1)):
+        return over(scaled(scalars, body.parts[0]), body.parts[1])
     parts = body.parts if body.kind == "chain" and (is_number(scalars[-1]) or not body.scalar) else (body,)
     return Formula("chain", (*scalars, *parts), None, body.symmetric, body.scalar)
 
