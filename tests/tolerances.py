@@ -303,10 +303,12 @@ matrices of condition up to 1 / eps, which leaves half of the digits where only 
 def invariance(stretch, condition, size):
     """Iterates under x = A y beside those in x, of the largest one; ``stretch`` is cond(A), ``condition`` that of H.
 
-    A'HA is known to u of its largest entry, so that a solution in y is right to its condition, at most cond(A)^2 times
-    that of H. 32 is for the steps, each of which contracts what the last one left, and for the search's cubic.
+    A'HA is known to u of its largest entry, so that a factor solves to cond(A)^2 times the condition of H; residuals of
+    products, which go through A, H and A' one by one, bring that down to cond(A) times it. 32 is for the steps, each
+    of which contracts what the last one left, for the search's cubic, and for factors of condition below 1e4, which
+    are taken as they are.
     """
-    return 32 * eps() * stretch**2 * condition * np.sqrt(size)
+    return 32 * eps() * stretch * condition * np.sqrt(size)
 
 
 def invariance_scaling(condition, size):

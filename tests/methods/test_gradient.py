@@ -91,6 +91,38 @@ def test_without_its_guard_the_cycle_is_no_success():
     assert solution.value == solution.trace["value"].min()
 
 
+def rastrigin(x):
+    return 10 * x.shape[0] + np.sum(x**2 - 10 * np.cos(2 * np.pi * x))
+
+
+def styblinski_tang(x):
+    return np.sum(x**4 - 16 * x**2 + 5 * x) / 2
+
+
+@pytest.mark.parametrize(
+    ("f", "x0"),
+    [(rastrigin, [0.3, -0.2, 0.1]), (rastrigin, [4.1, -3.3, 2.2, 0.6]), (styblinski_tang, [1.0, -1.0, 3.0])],
+)
+def test_a_tuned_heavy_ball_comes_to_a_minimum_of_what_is_no_quadratic(f, x0):
+    """mu is not known at such starts, and L does not hold: 2000 steps of the quadratic's tuning end above the start."""
+    problem = tw.problem(f, x0=x0)
+    solution = tw.solve(problem, "heavy-ball")
+    assert solution.status is Status.CONVERGED
+    end = problem.at(solution.x)
+    assert np.linalg.eigvalsh(end.hessian)[0] > 0
+    assert end.gradient @ np.linalg.solve(end.hessian, end.gradient) <= 2e-8
+
+
+def test_a_quadratic_may_climb_for_long_before_it_falls():
+    """Steps without a new lowest value: more than a run elsewhere may go on for."""
+    curvatures = np.geomspace(1.0, 3e5, 10)
+    problem = tw.Quadratic(np.diag(curvatures), b=curvatures)
+    solution = tw.solve(problem, "heavy-ball", tol=1.0)
+    values = solution.trace["value"]
+    assert solution.status is Status.CONVERGED
+    assert np.argmax(values[1:] < values[0]) > 1000
+
+
 # --- Settings ---------------------------------------------------------------------------------------------------------
 
 

@@ -39,16 +39,16 @@ def softplus_sum(size, seed, mu=1.0):
 # --- Invariance -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stretch", [1.0, 10.0, 1e2, 1e3, 1e4])
-@pytest.mark.parametrize("size", [3, 6, 12])
+@pytest.mark.parametrize("stretch", [1.0, 10.0, 1e2, 1e3, 1e4, 1e5, 1e6])
+@pytest.mark.parametrize("size", [2, 3, 12])
 def test_iterates_do_not_depend_on_the_choice_of_variables(size, stretch):
     f, x0, condition = softplus_sum(size, seed=100 * size)
     rng = np.random.default_rng(size)
     U, V = (np.linalg.qr(rng.normal(size=(size, size)))[0] for _ in range(2))
     A = U @ np.diag(np.geomspace(1, stretch, size) / math.sqrt(stretch)) @ V
-    xs = iterates(tw.problem(f, x0=x0), tw.Newton(), 5)
-    ys = iterates(tw.problem(lambda y: f(A @ y), x0=np.linalg.solve(A, x0)), tw.Newton(), 5)
-    assert len(xs) == len(ys) == 6
+    xs = iterates(tw.problem(f, x0=x0), tw.Newton(), 4)
+    ys = iterates(tw.problem(lambda y: f(A @ y), x0=np.linalg.solve(A, x0)), tw.Newton(), 4)
+    assert len(xs) == len(ys) == 5
     apart = np.linalg.norm(ys @ A.T - xs, axis=1).max()
     assert apart <= invariance(stretch, condition, size) * np.linalg.norm(xs, axis=1).max()
 
@@ -115,6 +115,16 @@ def test_full_steps_converge_quadratically_inside_the_radius(name, share):
         for e, following in zip(errors, errors[1:], strict=False):
             assert following <= M * e**2 / (2 * (smallest - M * e)) + rounding
         assert errors[-1] <= rounding
+
+
+@pytest.mark.parametrize("size", [6, 30, 100])
+def test_the_last_steps_are_quadratic_by_default(size):
+    """A step squares the error to a constant, though from 100 parameters on a factor serves several of them."""
+    f, x0, _ = softplus_sum(size, seed=size, mu=0.1)
+    trace = tw.solve(tw.problem(f, x0=x0), tw.Newton(), tol=1e-13).trace
+    assert tw.rate(trace["value"] - trace["value"].min()).kind.value == "quadratic"
+    norms = trace["gradient_norm"][trace["gradient_norm"] > 1e-13 * trace["gradient_norm"][0]]
+    assert norms[-1] <= 10 * (norms[-2] / norms[-3] ** 2) * norms[-2] ** 2
 
 
 @pytest.mark.parametrize(("mu", "M"), [(1.0, 1.0), (0.1, 3.0), (20.0, 0.5)])

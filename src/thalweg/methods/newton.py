@@ -10,15 +10,20 @@ import numpy as np
 
 from thalweg.core.records import Status
 from thalweg.core.vector import Any1D, finite, flat, like, norm
-from thalweg.linalg import Factor, preconditioned_cg
+from thalweg.linalg import CgHistory, Factor, preconditioned_cg
 from thalweg.methods.advance import Advance, advance
 from thalweg.methods.method import Method, State
 from thalweg.methods.search import FixedStep, StrongWolfe
 
 #: Where a Hessian costs less than a few products, an older factor is not worth trying.
 LEAST_PRODUCTS = 3
+#: Most products as a share of a Hessian, and the parameters from which one is spared: below, it takes microseconds.
+USUAL_SHARE, LEAST_REUSING = 0.3, 100
 #: On kept margins a nearly exact minimum along the line costs O(n) a trial and saves steps while the Hessian changes.
 SEARCH = StrongWolfe(curvature=0.5, thorough=0.1)
+#: Condition of a Hessian from which a direction is refined, and how often.
+ILL_CONDITIONED = 1e4
+MOST_REFINEMENTS = 4
 #: A decrement below this share of what has been gained, where the Hessian has negative curvature: a saddle.
 SADDLE = 1e-8
 #: Lengths that are tried to leave a saddle, each a quarter of the last.
@@ -44,21 +49,24 @@ class Newton(Method):
     Iterates do not depend on the choice of variables: with x = A y they are the same points, up to rounding.
 
     A factor serves several steps, and ``first_solver`` may bring one from elsewhere: as long as conjugate gradients on
-    the new Hessian, preconditioned by the old factor, reach a residual of ``forcing`` in a few products that cost less
-    than ``share`` of a new Hessian, none is formed.
+    the new Hessian, preconditioned by the old factor, reach a small enough residual in a few products that cost less
+    than ``share`` of a new Hessian, none is formed. Small enough is ``forcing``, and lambda / lambda_0 with Newton's
+    decrements here and at the start where that is less: so that the last steps are quadratic (Dembo, Eisenstat and
+    Steihaug, SIAM J. Numer. Anal. 19 (1982), 400-408).
 
     Rate: quadratic once ||x - x*|| < 2 mu / (3 M). Source: Boyd and Vandenberghe, Convex Optimization (2004), 9.5.
 
     Args:
-        forcing: Residual, relative, to which an older factor may solve.
-        share: Most products with the new Hessian that may be spent on that, as a share of forming it.
+        forcing: Largest residual, relative, to which an older factor may solve.
+        share: Most products with the new Hessian that may be spent on that, as a share of forming it. When None: 0.3
+            with a ``first_solver``, and from 100 parameters on; else 0, the textbook's method.
         first_solver: A factor to start with.
         damped: Whether the step is searched along the direction; else it is 1 wherever that leads.
 
     """
 
     forcing: float = 1e-2
-    share: float = 0.3
+    share: float | None = None
     first_solver: Factor | None = None
     damped: bool = True
     name: ClassVar[str] = "newton"
@@ -70,7 +78,7 @@ class Newton(Method):
 
     def init(self, point: Any) -> State:
         """Factor the Hessian at the start, or try the solver that was given."""
-        memory = {"first_value": point.value, "escape": None}
+        memory = {"first_value": point.value, "first_decrement": math.nan, "escape": None}
         if self.first_solver is None:
             return self._fresh(point, 0.0, 2.0, memory)
         return self._reuse(point, 0.0, self.first_solver, 2.0, memory)
@@ -93,7 +101,10 @@ class Newton(Method):
 
     def _reuse(self, point: Any, step_size: float, solve: Factor, passes: float, memory: dict[str, Any]) -> State:
         """The direction with an older factor as preconditioner; a new one where that is not good enough."""
-        limit = int(self.share * point.hessian_passes / 2)
+        share = self.share
+        if share is None:
+            share = USUAL_SHARE if self.first_solver is not None or point.x.size >= LEAST_REUSING else 0.0
+        limit = int(share * point.hessian_passes / 2)
         if limit < LEAST_PRODUCTS or not finite(point.gradient):
             return self._fresh(point, step_size, passes, memory)
 
@@ -101,12 +112,19 @@ class Newton(Method):
             return like(r, solve(flat(r)))
 
         with np.errstate(all="ignore"):  # nearly flat curvature may overflow; the line search looks at what came of it
+            nearly = float(point.gradient @ precondition(point.gradient))
+            closer = math.sqrt(nearly / memory["first_decrement"]) if nearly > 0 else math.nan
+            forcing = closer if closer < self.forcing else self.forcing
+            history = CgHistory()
             direction, products, reached = preconditioned_cg(
-                point.hvp, -point.gradient, precondition, self.forcing, limit
+                point.hvp, -point.gradient, precondition, forcing, limit, history
             )
-        reached = reached and finite(direction)
+        # Where the products end first, a residual of ``forcing`` has to do.
+        spent = len(history.squares) > limit and history.squares[-1] <= self.forcing**2 * history.squares[0]
+        reached = (reached or spent) and finite(direction)
         if reached:
             decrement = -float(point.gradient @ direction)
+            memory = _begun(memory, decrement)
             return State(point, direction, decrement, step_size, passes + 2 * products, solve, memory=memory)
         fresh = self._fresh(point, step_size, passes + 2 * products, memory)
         if solve is not self.first_solver:
@@ -121,18 +139,54 @@ class Newton(Method):
         solve = point.factored if finite(gradient) else None
         if solve is None:
             return State(point, -gradient, np.inf, step_size, passes, None, Status.DIVERGED, memory=memory)
-        direction = like(gradient, -solve(flat(gradient)))
+        direction, products = _solved(point, solve)
         decrement = -float(gradient @ direction)
         curving = None if solve.curving is None else like(gradient, solve.curving)
         little = decrement <= SADDLE * max(abs(point.value), memory["first_value"] - point.value)
         escape = curving if little and self.damped else None
-        work = passes + point.hessian_passes
+        work = passes + point.hessian_passes + 2 * products
         return State(
             point, direction, decrement, step_size, work, solve,
-            memory={"first_value": memory["first_value"], "escape": escape},
+            memory={**_begun(memory, decrement), "escape": escape},
             exact=True,
             curving=curving,
         )  # fmt: skip
+
+
+def _begun(memory: dict[str, Any], decrement: float) -> dict[str, Any]:
+    """The memory with the decrement at the start, if that is where we are."""
+    return {**memory, "first_decrement": decrement} if math.isnan(memory["first_decrement"]) else memory
+
+
+def _solved(point: Any, solve: Factor) -> tuple[Any1D, int]:
+    """Newton's direction, and the products with the Hessian that refined it.
+
+    A factor knows A'HA to u of its largest entry, and a solution to its condition, which is cond(A)^2 times H's: beyond
+    1e4 the residual of a product, which goes through A, H and A' one by one, leaves cond(A) times H's. That condition
+    is at least (d'H^-1 d / d'd) / (g'H^-1 g / g'g) for any two vectors.
+    """
+    gradient = point.gradient
+
+    def times(r: Any) -> Any:
+        return like(r, solve(flat(r)))
+
+    direction = -1.0 * times(gradient)
+    decrement, products = -float(gradient @ direction), 0
+    if not (solve.definite and decrement > 0):
+        return direction, products
+    with np.errstate(all="ignore"):
+        spread = float(direction @ times(direction)) * float(gradient @ gradient)
+        ill = spread > ILL_CONDITIONED * decrement * float(direction @ direction)
+        error = 1.0
+        while ill and products < MOST_REFINEMENTS:
+            residual = -1.0 * gradient - point.hvp(direction)
+            correction = times(residual)
+            products += 1
+            before, error = error, float(residual @ correction) / decrement
+            if not 0 < error < 0.1 * before:
+                break
+            direction = direction + correction
+    return direction, products
 
 
 def _escaped(state: State) -> Advance:
