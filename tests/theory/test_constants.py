@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 from reference import CURVATURE, NAMES, Objective, targets
+from thalweg.core.errors import InputError
 from thalweg.problems import FiniteSum, Standardizing
 from thalweg.theory import constants, diagnose
 from tolerances import EIGENVALUE, arithmetic, eps, summation
@@ -364,6 +365,12 @@ def test_a_large_table_without_a_penalty_is_diagnosed(monkeypatch):
     values = np.linalg.eigvalsh(X @ X.T / 20)
     assert found["effective_dimension"].interval[0] <= 20 <= found["effective_dimension"].interval[1]
     assert found["PL"].interval[0] <= values[0] <= found["PL"].interval[1]
+
+
+def test_a_point_where_f_is_not_finite_is_refused():
+    problem, reference = both("poisson")
+    with pytest.raises(InputError, match="not finite at the given point"):
+        diagnose(problem, at=np.full(reference.size, 1e3))
 
 
 def test_zero_weight_rows_are_no_examples():

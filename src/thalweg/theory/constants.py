@@ -57,12 +57,18 @@ def diagnose(problem: FiniteSum, seed: int = 0, at: np.ndarray | None = None) ->
         L (everywhere, if the loss has a curvature bound), mu, kappa raw and scaled, L_max of single examples, the
         gradient noise sigma^2 and the effective dimension, with both spectra.
 
+    Raises:
+        InputError: ``at`` has another shape, or f is not finite there.
+
     """
     started = time.perf_counter()
     x = problem.start() if at is None else _checked_point(at, problem)
     generator(seed)
     where = "at x = 0" if at is None else "at the given point"
     point = problem.at(x)
+    with np.errstate(all="ignore"):
+        if not (math.isfinite(point.value) and np.isfinite(point.gradient).all()):
+            raise InputError(f"f = {point.value} or its gradient is not finite {where}", "measure at another point")
     changed = ChangedProblem(problem, Standardizing(problem))
     clock = _Clock()
     raw = _ends(point, problem, problem.size, seed, f"the Hessian {where}, in the user's variables")
