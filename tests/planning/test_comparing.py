@@ -131,7 +131,8 @@ def test_without_a_minimum_no_gap_is_shown_and_no_target_reached(problem):
         assert math.isnan(row.gap) and math.isnan(row.steps)
     record = json.loads(json.dumps(found.record(), allow_nan=False))
     assert all(row["gap"] is None for row in record["methods"])
-    tw.plot(found)
+    drawn = json.dumps(tw.plot(found).spec)
+    assert "there is no minimum" in drawn and "target" not in drawn
 
 
 def test_a_model_without_a_minimum_foretells_nothing():
@@ -152,6 +153,14 @@ def test_far_flung_paths_leave_a_window_around_the_others():
             assert axis[0] < sought < axis[-1] < 10
             assert (np.diff(axis) > 0).all()
         assert tw.plot(found, "paths").spec
+
+
+def test_the_window_holds_the_few_steps_of_a_fast_method_beside_the_many_of_a_slow_one():
+    """Newton's first step on Rosenbrock's function overshoots the start; gradient descent stays in the valley."""
+    found = compare(rosenbrock(), ["newton", "gradient-descent"], max_steps=2000)
+    across, up, _ = found.surface
+    for axis, visited in zip((across, up), found["newton"].path.T, strict=True):
+        assert axis[0] < visited.min() and visited.max() < axis[-1]
 
 
 def test_a_window_outside_the_domain_is_not_drawn_and_does_not_fail():

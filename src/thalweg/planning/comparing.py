@@ -250,10 +250,10 @@ def _compared(
 def _surface(working: Working, rows: Sequence[Compared]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Values on a grid around the paths of a problem in two variables."""
     start = flat(working.start).astype(np.float64)
-    points = np.concatenate([start[None], *(_near(row) for row in rows)])
-    # Excursions would shrink everything to a dot: the middle of what was visited decides.
-    low, high = np.quantile(points, 0.02, axis=0), np.quantile(points, 0.98, axis=0)
-    low, high = np.minimum(low, start), np.maximum(high, start)
+    # Excursions would shrink everything to a dot: the middle of what each method visited decides, of few steps or many.
+    middles = [np.quantile(points, [0.02, 0.98], axis=0) for row in rows if len(points := _near(row))]
+    corners = np.concatenate([start[None], *middles])
+    low, high = corners.min(axis=0), corners.max(axis=0)
     wide = float(np.max(high - low))
     # Where nothing but the start is worth showing, its surroundings are.
     air = 0.25 * np.maximum(high - low, 0.3 * wide) if wide > 0 else np.maximum(np.abs(start), 1.0)

@@ -20,6 +20,8 @@ FORMS = {"per pass": "pass", "per second": "time", "per step": "step"}
 OBSERVED, FORESEEN = "observed", "predicted"
 #: The axis turns logarithmic where one method takes so many times another's steps, passes or seconds.
 FAR = 20
+#: How a logarithmic axis of steps, passes or seconds names its ticks: 0.1, 1, 10, 1,000, 1e5.
+TICK_LABEL = "datum.value < 1e5 && datum.value > 1e-4 ? format(datum.value, ',~f') : " + GAP_LABEL
 #: Gaps below this share of the first are rounding.
 FLOOR = 1e-16
 
@@ -38,14 +40,20 @@ def comparison(record: Record) -> Figure | None:
         data += _observed(entry, length, floor) + _foreseen(entry, length, floor)
     if not data:
         return None
-    target = finite(record.get("target"))
+    # Without a minimum no gap is known: heights are above the lowest value met, and there is no target to reach.
+    bounded = any(finite(entry.get("gap")) is not None for entry in methods)
+    target = finite(record.get("target")) if bounded else None
     shown = [row["gap"] for row in data if row["kind"] == OBSERVED] or [row["gap"] for row in data]
     domain = decades(min([*shown, *([target] if target else [])]), max(shown))
     labels = [str(entry.get("method")) for entry in methods]
     styles = [(COLOURS[k % len(COLOURS)], SHAPES[(k + k // len(COLOURS)) % len(SHAPES)]) for k in range(len(labels))]
     alt = _alt(record, methods)
     titles = {"step": "steps", "time": f"wall time, {unit}", "pass": "passes over the data"}
-    forms = {form: _form(axis, titles[axis], labels, styles, domain, data, target, alt) for form, axis in FORMS.items()}
+    above = "f − f*" if bounded else "f above the lowest value met (there is no minimum)"
+    forms = {
+        form: _form(axis, titles[axis], above, labels, styles, domain, data, target, alt)
+        for form, axis in FORMS.items()
+    }
     keys = [Key(label, colour, [1, 0], shape) for label, (colour, shape) in zip(labels, styles, strict=True)]
     keys.append(Key("predicted before the first step", "@quiet", [7, 4]))
     captions = [f"f* = {number(finite(record.get('minimum')) or 0.0, 6)} ({record.get('minimum_from')})."]
@@ -108,6 +116,7 @@ def _foreseen(entry: Record, length: float, floor: float) -> list[dict[str, Any]
 def _form(
     axis: str,
     title: str,
+    above: str,
     labels: list[str],
     styles: list[tuple[str, str]],
     domain: list[float],
@@ -131,7 +140,7 @@ def _form(
         unit = 1.0 if axis != "time" else shortest / 10
         marks = [0.0, *(tick for tick in ticks([unit, 1.05 * end]))]
         x["scale"] = {"type": "symlog", "constant": unit, "domain": [0, 1.05 * end], "nice": False}
-        x["axis"] = {"grid": False, "format": ",~g", "values": marks}
+        x["axis"] = {"grid": False, "labelExpr": f"datum.value == 0 ? '0' : {TICK_LABEL}", "values": marks}
     y: Spec = {
         "field": "gap",
         "type": "quantitative",
@@ -179,7 +188,7 @@ def _form(
     return base(
         layers,
         alt=alt,
-        title="f − f*, log scale; dashed: predicted before the first step",
+        title=f"{above}, log scale; dashed: predicted before the first step",
         height=320,
         zoom=[axis, "gap"],
     )

@@ -82,7 +82,13 @@ def _end(entry: Record) -> tuple[str, str]:
 def _form(across: np.ndarray, up: np.ndarray, labels: list[str], styles: list[tuple[str, str]], alt: str) -> Spec:
     def axis(field: str, ends: np.ndarray, title: str) -> Spec:
         scale = {"domain": [float(ends[0]), float(ends[-1])], "nice": False, "zero": False}
-        return {"field": field, "type": "quantitative", "title": title, "scale": scale, "axis": {"grid": False}}
+        return {
+            "field": field,
+            "type": "quantitative",
+            "title": title,
+            "scale": scale,
+            "axis": {"grid": False, "format": "~g"},
+        }
 
     x, y = axis("x", across, "x₁"), axis("y", up, "x₂")
     series = {"field": "series", "type": "nominal"}
