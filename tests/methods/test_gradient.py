@@ -23,12 +23,19 @@ def least_squares():
     return tw.FiniteSum(A, b, "squared", 1e-3)
 
 
+def logistic():
+    A, b = quadratic()
+    return tw.FiniteSum(A, np.sign(b), "logistic", 1e-2)
+
+
 DIVERGING = {
     "a quadratic": (lambda: tw.Quadratic(*quadratic()), np.linalg.eigvalsh(quadratic()[0])[-1]),
     "a function": (lambda: tw.problem(lambda x: 7 * (x**2).sum(), x0=[1.0, -2.0]), 14.0),
     "far above zero": (lambda: tw.problem(lambda x: (x**2).sum() + 1e12, x0=[1.0, -2.0]), 2.0),
     "a steep function": (lambda: tw.problem(lambda x: np.cosh(x).sum(), x0=[1.0]), np.cosh(1.0)),
     "a table": (least_squares, tw.diagnose(least_squares()).constants["L"].value),
+    "what grows like |x|": (lambda: tw.problem(lambda x: np.sqrt(1 + x**2).sum(), x0=[0.3, 0.2]), 1.0),
+    "a logistic table": (logistic, tw.diagnose(logistic()).constants["L"].value),
     "leaves": (lambda: tw.problem(lambda p: (p[0] ** 2).sum() + p[1] ** 2, x0=(np.array([1.0, 2.0]), 3.0)), 2.0),
 }
 
@@ -47,6 +54,14 @@ def test_gradient_descent_at_three_over_l_diverges_and_says_so(name):
 def test_at_one_over_l_it_does_not():
     make, largest = DIVERGING["a quadratic"]
     assert tw.solve(make(), tw.GradientDescent(step_size=1 / largest)).status is Status.CONVERGED
+
+
+@pytest.mark.parametrize("name", ["a quadratic", "what grows like |x|", "a logistic table"])
+@pytest.mark.parametrize("tol", [1e-10, 0.0])
+def test_just_below_two_over_l_it_does_not(name, tol):
+    make, largest = DIVERGING[name]
+    solution = tw.solve(make(), tw.GradientDescent(step_size=1.99 / largest), tol=tol, max_steps=3000)
+    assert solution.status is not Status.DIVERGED
 
 
 # --- Momentum where it cycles -----------------------------------------------------------------------------------------

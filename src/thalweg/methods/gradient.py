@@ -20,6 +20,8 @@ from thalweg.methods.method import Method, Noise, State, ceiling
 EPS = float(np.finfo(np.float64).eps)
 #: A step that raises the objective is halved at most this often before the run is called diverged.
 MAX_HALVINGS = 60
+#: Steps without a new lowest value after which a given step is too long, if each promises this share of |f| or more.
+MOST_BARREN, PROMISED = 30, 1e6 * EPS
 #: Largest sqrt(beta) where f is no quadratic: falls by 0.96 a step are never given up for faster ones that may be.
 MOST_MOMENTUM = 0.98
 #: Longest step that tuning takes.
@@ -84,7 +86,9 @@ class GradientDescent(Method):
     """x <- x - alpha grad f(x).
 
     Tuned: alpha = 1/L; on quadratics 2/(L + mu). With ``guard``, which tuning switches on, a step that raises the
-    objective halves alpha: L was too small. A step that was given is taken as it is.
+    objective halves alpha: L was too small. A step that was given is taken as it is, and the run ends as diverged where
+    30 of them in a row find no new lowest value though each promises one that rounding would not hide: beyond 2/L f
+    climbs, or goes to and fro where it grows more slowly than a parabola.
     Rate: (1 - mu/L)^k in f for alpha = 1/L; on quadratics (1 - 2/(kappa + 1))^2k.
     Source: Nesterov, Lectures on Convex Optimization (2018), theorem 2.1.15.
     """
@@ -124,7 +128,12 @@ class GradientDescent(Method):
         alpha, passes = state.memory["step_size"], 0.0
         if not self.guard:
             point = _evaluated(state.point, state.point.x - alpha * state.point.gradient)
-            return _proposed(point, alpha, state.memory, 2.0)
+            memory = dict(state.memory)
+            lowest = min(memory.get("lowest", math.inf), state.point.value)
+            barren = state.decrement > PROMISED * abs(state.point.value) and not point.value < lowest
+            memory.update(lowest=lowest, barren=memory.get("barren", 0) + 1 if barren else 0)
+            following = _proposed(point, alpha, memory, 2.0)
+            return replace(following, failure=Status.DIVERGED) if memory["barren"] > MOST_BARREN else following
         for _ in range(MAX_HALVINGS):
             point = _evaluated(state.point, state.point.x - alpha * state.point.gradient)
             passes += 2.0
