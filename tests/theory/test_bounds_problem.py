@@ -107,6 +107,7 @@ FUNCTION = tw.problem(lambda x: np.exp(x).sum() + (x**2).sum(), x0=[1.0, 2.0])
         ("smallest_gradient", FUNCTION, {"L": 10.0}, "f. is not known"),
         ("nesterov_convex", FUNCTION, {"L": 10.0}, "x. is not known"),
         ("gradient_descent", FUNCTION, {"M": 1.0}, "takes no M"),
+        ("gradient_descent", np.eye(2), {}, "is no problem"),
     ],
 )
 def test_what_is_not_sure_is_refused_by_name(bound, problem, given, message):

@@ -40,9 +40,12 @@ def constants_of(
         given: Arguments that the caller knows.
 
     Raises:
-        InputError: f is not, or is not known to be, what the bound is about; or a constant is not known.
+        InputError: f is not, or is not known to be, what the bound is about; a constant is not known; or ``problem`` is
+            none.
 
     """
+    if not callable(getattr(problem, "start", None)) or not callable(getattr(problem, "at", None)):
+        raise InputError(f"problem={problem!r:.60} is no problem", "pass tw.problem(f, x0), a Quadratic or a FiniteSum")
     start = problem.start()
     known = _Known(name, problem, start if x0 is None else laid_out_like(x0, start, "x0"), kind)
     known.check()

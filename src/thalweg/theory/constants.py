@@ -177,12 +177,14 @@ def gradient_noise(point: Any, where: str) -> dict[str, Constant]:
 
 
 def _largest_single(point: Any, norms: np.ndarray) -> float:
-    """The largest curvature of a single row's loss that is met at a point, along its (x_i, 1): a lower end of L_max."""
-    slope = point.slope
-    units = np.eye(slope.shape[1]) if slope.ndim == 2 else [1.0]
-    bends = np.max([np.abs(point.bend(np.broadcast_to(e, slope.shape)) * e).reshape(len(slope), -1).sum(axis=1)
-                    for e in units], axis=0)  # fmt: skip
-    return float((bends * norms * (np.broadcast_to(point.problem.share, len(norms)) > 0)).max()) * (1 - ROUNDING)
+    """A curvature of a single row's loss, met at a point along (x_i, 1) for the row's class: L_max is no less."""
+    slope, problem = point.slope, point.problem
+    along = np.ones(slope.shape)
+    if slope.ndim == 2:
+        along = np.zeros(slope.shape)
+        along[np.arange(problem.n), problem.y] = 1.0
+    bends = np.abs(point.bend(along) * along).reshape(problem.n, -1).sum(axis=1)
+    return float((bends * norms * (np.broadcast_to(problem.share, problem.n) > 0)).max()) * (1 - ROUNDING)
 
 
 def _ratio(ends: _Ends, how: str, where: str, seconds: float) -> Constant:
