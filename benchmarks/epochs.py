@@ -48,13 +48,13 @@ def problems(quick):
         X = rng.normal(size=(n, d))
         yield f"dense {n:,} x {d:,}", X, np.sign(X @ rng.normal(size=d) + rng.normal(size=n)), "logistic"
     for n, d in [(10_000, 1_000), (10_000, 10_000)] if quick else [(50_000, 10_000), (50_000, 100_000)]:
-        X = sp.random(n, d, 30 / d, format="csr", random_state=0)
+        X = sp.random(n, d, 30 / d, format="csr", random_state=rng)
         yield f"sparse {n:,} x {d:,}", X, np.sign(X @ rng.normal(size=d) + 0.1 * rng.normal(size=n)), "logistic"
     for n, d, k in [(5_000, 30, 3)] if quick else [(50_000, 30, 3), (20_000, 64, 10)]:
         X = rng.normal(size=(n, d))
         yield f"dense {n:,} x {d:,}, {k} classes", X, labels(X, k, rng), "softmax"
     n, d, k = (5_000, 1_000, 5) if quick else (20_000, 10_000, 10)
-    X = sp.random(n, d, 30 / d, format="csr", random_state=0)
+    X = sp.random(n, d, 30 / d, format="csr", random_state=rng)
     yield f"sparse {n:,} x {d:,}, {k} classes", X, labels(X, k, rng), "softmax"
 
 

@@ -102,6 +102,15 @@ WRITTEN = [
             SVRG(0.03, batch_size=7, anchor="mean"), SGD(0.05, clip_norm=0.01, batch_size=9), Adam(0.01),
         )
     ],
+    *[
+        (method, {"sparse": True, "loss": loss, **more})
+        for loss, more in (("softmax", {"weighted": True}), ("logistic", {"intercept": False}))
+        for method in (
+            SGD(0.02, 0.9, batch_size=7), SGD(0.02, 0.95, True, weight_decay=0.1, batch_size=1, sampling="replacement"),
+            SGD(0.05, 0.5, dampening=0.3, schedule=InverseTime(20)), SGD(0.05, 1e-9, batch_size=50),
+            SGD(0.02, 0.9, average=PolyakAverage(3)),
+        )
+    ],
     *[(SGD(0.02, batch_size=3), {"loss": loss, "changed": True, "weighted": True}) for loss in NAMES],
     (SGD(0.05, batch_size=4), {"intercept": False, "sparse": True}),
     (SGD(0.05, batch_size=4), {"intercept": False, "changed": True, "loss": "softmax"}),

@@ -1,7 +1,8 @@
 """Epochs compiled for sums of losses of the scores of rows, dense or sparse: one score a row, or one a class.
 
 They give the iterates of the literal epochs up to rounding; a batch of one dense row of 30 numbers takes a fraction of
-a microsecond where the literal way takes tens. Plain steps on sparse rows cost what the rows store, not d.
+a microsecond where the literal way takes tens. On sparse rows plain steps and
+those of momentum cost what the rows store, not d.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ import numpy as np
 
 from thalweg.core.cache import source_module
 from thalweg.methods.epoch_rules import entry_update
-from thalweg.methods.epoch_source import Shape, epoch_text, lazy_text
+from thalweg.methods.epoch_source import Shape, epoch_text
 from thalweg.methods.epochs import Epoch, Walk
 from thalweg.methods.gradient_transform import ClipNorm
-from thalweg.methods.rules_momentum import PlainStep
+from thalweg.methods.lazy_source import lazy_momentum_text, lazy_text
+from thalweg.methods.rules_momentum import MomentumStep, PlainStep
 from thalweg.methods.slope_source import Slope, slope_text
 from thalweg.problems.losses import Loss
 from thalweg.problems.margin_form import MarginForm
@@ -37,8 +39,11 @@ def compiled(problem: Any, epoch: Epoch) -> Callable[[Walk], Walk] | None:
         len(form.arrays) == 3, form.scale is not None, form.weights is not None, epoch.anchor is not None,
         epoch.weights is not None, bool(epoch.transforms), form.several,
     )  # fmt: skip
-    if shape.sparse and isinstance(epoch.rule, PlainStep) and not (shape.changed or shape.clipped):
-        return lambda walk: _lazy(slope, shape, form, epoch, walk)
+    if shape.sparse and not (shape.changed or shape.clipped):
+        if isinstance(epoch.rule, PlainStep):
+            return lambda walk: _lazy(slope, shape, form, epoch, walk)
+        if isinstance(epoch.rule, MomentumStep) and epoch.rule.momentum and not (shape.averaged or shape.anchored):
+            return lambda walk: _lazy_momentum(slope, shape, form, epoch, walk)
     if entry_update(epoch.rule) is None:
         return None
     return lambda walk: _entrywise(slope, shape, form, epoch, walk)
@@ -87,6 +92,19 @@ def _lazy(slope: Slope, shape: Shape, form: MarginForm, epoch: Epoch, walk: Walk
         given += [epoch.weights, mean]
     run(*given)
     return Walk(form.narrow(x), walk.slots, form.narrow(mean))
+
+
+def _lazy_momentum(slope: Slope, shape: Shape, form: MarginForm, epoch: Epoch, walk: Walk) -> Walk:
+    rule = epoch.rule
+    assert form.arrays is not None and isinstance(walk.x, np.ndarray) and isinstance(rule, MomentumStep)
+    run = _function(lazy_momentum_text(slope, shape, rule.nesterov))
+    x, momentum = form.widen(walk.x), form.widen(walk.slots["momentum"])
+    given: list[Any] = [
+        *form.arrays, form.y, epoch.order, epoch.batch_size, epoch.step_sizes, epoch.first, form.offset,
+        float(form.ridge[0]), rule.weight_decay, rule.momentum, 1.0 - rule.dampening, x, momentum,
+    ]  # fmt: skip
+    run(*given, *([] if form.weights is None else [form.weights]))
+    return Walk(form.narrow(x), {"momentum": form.narrow(momentum)}, walk.mean)
 
 
 def _anchored(form: MarginForm, point: Any) -> list[np.ndarray]:

@@ -26,11 +26,6 @@ def dot(row, x):
 
 
 """
-#: Below this size the common factor of lazily shrunk coefficients is multiplied out.
-SMALLEST_FACTOR = "1e-100"
-#: The same where iterates are averaged: the share of the coefficients in their average grows against the factor, and
-#: what cancels in it costs as many digits.
-SMALLEST_AVERAGED = "0.1"
 #: Indices that cannot be negative save numba a comparison each, and half of the time.
 COLUMN = "np.uint64(indices[k])"
 ROW = "lo, hi = np.uint64(indptr[i]), np.uint64(indptr[i + 1])"
@@ -92,7 +87,7 @@ def epoch_text(slope: Slope, update: EntryUpdate, shape: Shape) -> str:
         "    vs = np.empty((classes, d + 1))" if shape.changed else "    vs = xs",
         "    centres, totals, scores = np.zeros(classes), np.zeros(classes), np.zeros(classes)",
         f"    work = np.empty(({slope.rows}, classes))",
-        *_indent(_scores(["x, v = xs[c], vs[c]"], _followed("x[j]", [])), 1) * shape.changed,
+        *indent(_scores(["x, v = xs[c], vs[c]"], _followed("x[j]", [])), 1) * shape.changed,
         *[f"    p{k} = p[{k}]" for k in range(len(update.settings))],
         "    share_of_one = 1.0 / batch",
         "    for b in range(alphas.shape[0]):",
@@ -105,9 +100,9 @@ def epoch_text(slope: Slope, update: EntryUpdate, shape: Shape) -> str:
         "        for r in range(start, stop):",
         "            i = order[r]",
         f"            {ROW if shape.sparse else 'row = A[i]'}",
-        *_indent(_scores(["v = vs[c]"], [*gathered, "scores[c] = z + (offset * v[d] - centres[c])"]), 3),
+        *indent(_scores(["v = vs[c]"], [*gathered, "scores[c] = z + (offset * v[d] - centres[c])"]), 3),
         "            us = slope(scores, y[i], work)",
-        *_indent(
+        *indent(
             _scores(
                 ["G = Gs[c]"],
                 [
@@ -119,7 +114,7 @@ def epoch_text(slope: Slope, update: EntryUpdate, shape: Shape) -> str:
             ),
             3,
         ),
-        *_indent(update.before, 2),
+        *indent(update.before, 2),
     ]
     bound = ["x, G = xs[c], Gs[c]", *["v = vs[c]"] * shape.changed]
     bound += ["centre_gradient = centre_gradients[c]"] * shape.anchored
@@ -130,7 +125,7 @@ def epoch_text(slope: Slope, update: EntryUpdate, shape: Shape) -> str:
         measured = [*loop, "G[j] = g", "size += g * g"]
         lines += [
             "        size = 0.0",
-            *_indent(_scores(bound, [*total, "for j in range(d + 1):", *_indent(measured, 1)]), 2),
+            *indent(_scores(bound, [*total, "for j in range(d + 1):", *indent(measured, 1)]), 2),
             "        size = np.sqrt(size)",
             "        cut = limit / size if limit < size < math.inf else 1.0",
         ]
@@ -138,121 +133,27 @@ def epoch_text(slope: Slope, update: EntryUpdate, shape: Shape) -> str:
     bound += [f"{name} = all_{name}[c]" for name in slots] + ["mean = means[c]"] * shape.averaged
     averaged = ["mean[j] += shares[b] * (xj - mean[j])"] * shape.averaged
     loop += ["G[j] = 0.0", *update.each, "x[j] = xj", *averaged]
-    moved = _followed("xj", loop) if shape.changed else ["for j in range(d + 1):", *_indent(loop, 1)]
-    lines += _indent(_scores(bound, [*total, *moved]), 2)
-    return _module(slope, lines)
+    moved = _followed("xj", loop) if shape.changed else ["for j in range(d + 1):", *indent(loop, 1)]
+    lines += indent(_scores(bound, [*total, *moved]), 2)
+    return module_text(slope, lines)
 
 
 def _followed(value: str, loop: list[str]) -> list[str]:
     """A loop over entries that keeps ``v``, what rows are multiplied with, up with x."""
-    return ["for j in range(d + 1):", *_indent([*loop, f"v[j] = scale[j] * {value}"], 1), "centres[c] = dot(shift, v)"]
+    return ["for j in range(d + 1):", *indent([*loop, f"v[j] = scale[j] * {value}"], 1), "centres[c] = dot(shift, v)"]
 
 
 def _scores(bound: list[str], lines: list[str]) -> list[str]:
     """Lines for every score, with names for its rows."""
-    return ["for c in range(classes):", *_indent([*bound, *lines], 1)]
+    return ["for c in range(classes):", *indent([*bound, *lines], 1)]
 
 
-def _indent(lines: list[str] | tuple[str, ...], depth: int) -> list[str]:
+def indent(lines: list[str] | tuple[str, ...], depth: int) -> list[str]:
+    """Lines moved to the right."""
     return ["    " * depth + line for line in lines]
 
 
-def _module(slope: Slope, lines: list[str]) -> str:
+def module_text(slope: Slope, lines: list[str]) -> str:
+    """The module with the slope and the function that these lines define."""
     decorator = '@njit(cache=ON_DISK, error_model="numpy", nogil=True)\n'
     return _HEADER + slope.text + "\n\n" + decorator + "\n".join(lines) + "\n"
-
-
-def lazy_text(slope: Slope, shape: Shape) -> str:
-    """The module whose function ``epoch`` takes plain steps on sparse rows, each at a cost of its stored entries.
-
-    x = factor * held + along * centre_gradient: shrinking by the penalty changes the one number, the anchor's gradient
-    the other (Shalev-Shwartz, Singer, Srebro and Cotter, Pegasos, Math. Program. 127 (2011), section 2.1). An average
-    is kept * held + rest * other + away * centre_gradient, where ``other`` makes up for what changes in ``held`` (Xu,
-    Towards optimal one pass large scale learning with averaged stochastic gradient descent, arXiv:1107.2490 (2011),
-    section 5.1).
-    """
-    anchored, averaged = shape.anchored, shape.averaged
-    correction = " + along * products[i, c]" * anchored
-    smallest = SMALLEST_AVERAGED if averaged else SMALLEST_FACTOR
-    each = ["for j in range(d):", "    for c in range(classes):"]
-    lines = [
-        "def epoch(data, indices, indptr, y, order, batch, alphas, offset, ridge, decay, xs"
-        + ", weights" * shape.weighted
-        + ", slopes, centre_gradients, products" * anchored
-        + ", shares, means" * averaged
-        + "):",
-        f"    classes, d = {shape.classes}, xs.shape[1] - 1",
-        # A row's entries are looked up for all scores at once.
-        "    held = xs[:, :d].T.copy()",
-        "    biases, totals, scores = xs[:, d].copy(), np.zeros(classes), np.zeros(classes)",
-        "    factor, along = 1.0, 0.0",
-        *["    other = means[:, :d].T.copy()", "    kept, rest, away = 0.0, 1.0, 0.0"] * averaged,
-        f"    work, us = np.empty(({slope.rows}, classes)), np.empty((batch, classes))",
-        "    for b in range(alphas.shape[0]):",
-        "        start = b * batch",
-        "        stop = min(start + batch, order.shape[0])",
-        "        a = alphas[b]",
-        "        share = (stop - start) / batch",
-        "        totals[:] = 0.0",
-        "        for r in range(start, stop):",
-        "            i = order[r]",
-        f"            {ROW}",
-        "            scores[:] = 0.0",
-        "            for k in range(lo, hi):",
-        f"                column = {COLUMN}",
-        "                for c in range(classes):",
-        "                    scores[c] += data[k] * held[column, c]",
-        "            for c in range(classes):",
-        f"                scores[c] = factor * scores[c]{correction} + offset * biases[c]",
-        "            row = slope(scores, y[i], work)",
-        "            for c in range(classes):",
-        "                u = row[c]" + " - slopes[i, c]" * anchored,
-        *["                u *= weights[i]"] * shape.weighted,
-        "                us[r - start, c] = u / batch",
-        "                totals[c] += u / batch",
-        "        shrunk = 1.0 - a * (share * ridge + decay)",
-        *["        along = shrunk * along - a * share"] * anchored,
-        "        factor *= shrunk",
-        f"        if abs(factor) < {smallest}" + f" or abs(rest) < {SMALLEST_FACTOR}" * averaged + ":",
-        *_indent(each, 3),
-        *["                    other[j, c] = kept * held[j, c] + rest * other[j, c]"] * averaged,
-        "                    held[j, c] *= factor",
-        *["            kept, rest = 0.0, 1.0"] * averaged,
-        "            factor = 1.0",
-        "        for r in range(start, stop):",
-        "            i = order[r]",
-        f"            {ROW}",
-        "            for c in range(classes):",
-        "                us[r - start, c] *= a / factor",
-        "            for k in range(lo, hi):",
-        f"                column = {COLUMN}",
-        "                for c in range(classes):",
-        "                    moved = us[r - start, c] * data[k]",
-        "                    held[column, c] -= moved",
-        *["                    other[column, c] += kept / rest * moved"] * averaged,
-        "        for c in range(classes):",
-        "            biases[c] -= a * (offset * totals[c]"
-        + " + share * centre_gradients[c, d]" * anchored
-        + " + decay * biases[c])",
-        *_indent(
-            [
-                "m = shares[b]",
-                "kept, rest = kept + m * (factor - kept), rest - m * rest",
-                *["away += m * (along - away)"] * anchored,
-                "for c in range(classes):",
-                "    means[c, d] += m * (biases[c] - means[c, d])",
-            ],
-            2,
-        )
-        * averaged,
-        *_indent(each, 1),
-        "            xs[c, j] = factor * held[j, c]" + " + along * centre_gradients[c, j]" * anchored,
-        *[
-            "            means[c, j] = kept * held[j, c] + rest * other[j, c]"
-            + " + away * centre_gradients[c, j]" * anchored
-        ]
-        * averaged,
-        "    for c in range(classes):",
-        "        xs[c, d] = biases[c]",
-    ]
-    return _module(slope, lines)
