@@ -62,6 +62,33 @@ def test_bad_arguments_are_named(changes, message):
         power_iteration(**{"apply": lambda v: v, "size": 3, "generator": 0, "steps": 3} | changes)
 
 
+def solved(matrix, b, precondition=lambda r: r, limit=500):
+    found, products, reached = preconditioned_cg(lambda v: matrix @ v, b, precondition, 1e-8, limit)
+    return found, products, reached, np.linalg.norm(matrix @ found - b)
+
+
+def test_nothing_to_solve_costs_nothing(matrix_of):
+    found, products, reached, _ = solved(matrix_of(np.linspace(1, 2, 9)), np.zeros(9))
+    assert not found.any() and products == 0 and reached
+
+
+@pytest.mark.parametrize("signs", [np.linspace(-1, 1, 12), -np.ones(12)])
+def test_a_preconditioner_that_is_not_positive_definite_reaches_nothing(matrix_of, signs):
+    _, _, reached, _ = solved(matrix_of(np.linspace(1, 9, 12)), np.arange(1.0, 13.0), lambda r: r * signs)
+    assert not reached
+
+
+@pytest.mark.parametrize("smallest", [0.0, 1e-17, -1.0])
+def test_no_solution_is_claimed_where_there_is_none(matrix_of, smallest):
+    """A right side that reaches out of the range, or, next to that, an eigenvalue that is rounding."""
+    matrix, b = matrix_of(np.r_[smallest, np.linspace(1, 2, 29)]), np.random.default_rng(0).normal(size=30)
+    _, _, reached, left = solved(matrix, b)
+    assert not reached
+    inside = matrix_of(np.r_[0.0, np.linspace(1, 2, 29)]) @ b
+    _, _, reached, left = solved(matrix_of(np.r_[0.0, np.linspace(1, 2, 29)]), inside)
+    assert reached and left <= 1e-7 * np.linalg.norm(inside)
+
+
 @pytest.mark.parametrize("limit", [1, 3, 6])
 def test_conjugate_gradients_tell_the_spectrum_they_met(matrix_of, limit):
     """The history gives the same Gauss rule as Lanczos on the preconditioned matrix."""

@@ -131,3 +131,15 @@ def test_entries_of_a_block_that_are_no_numbers_are_refused():
         Product(Returning(broken), 3).block(np.eye(3))
     with pytest.raises(InputError, match="entries of type complex128"):
         Product(Returning(1j * np.eye(3)), 3).block(np.eye(3))
+
+
+def test_torch_tensors_and_numbers_whose_squares_overflow_are_matrices_too(matrix_of):
+    torch = pytest.importorskip("torch")
+    matrix = matrix_of(np.linspace(1, 2, 40))
+    vectors = np.random.default_rng(0).normal(size=(40, 5))
+    images = matrix @ vectors
+    np.testing.assert_array_equal(Product(torch.tensor(matrix, requires_grad=True), 40).block(vectors), images)
+    assert Product(torch.tensor(matrix, dtype=torch.float32), 40).eps == np.finfo(np.float32).eps
+    check_symmetric(vectors, 1e200 * images)
+    with pytest.raises(InputError, match="apply is not symmetric"):
+        check_symmetric(vectors, 1e200 * np.cumsum(vectors, axis=0))

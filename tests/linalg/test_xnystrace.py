@@ -135,3 +135,12 @@ def test_bad_arguments_are_named():
         xnystrace(lambda v: v * np.nan, 9, 0, probes=5)
     with pytest.raises(InputError, match="apply is not symmetric"):
         xnystrace(np.cumsum, 9, 0, probes=5)
+
+
+def test_a_kernel_in_single_precision_is_semidefinite_up_to_its_rounding():
+    points = np.random.default_rng(0).uniform(size=(80, 1))
+    gram = np.exp(-4 * (points - points.T) ** 2).astype(np.float32)
+    assert np.linalg.eigvalsh(gram.astype(np.float64))[0] < -1e-9
+    for probes in (12, 40, 79):
+        found = xnystrace(gram, 80, 0, probes=probes)
+        assert abs(found.value - 80) <= 3 * found.standard_error <= 1.0

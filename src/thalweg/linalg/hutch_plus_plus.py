@@ -55,5 +55,7 @@ def hutch_plus_plus(apply: Matrix, size: int, generator: Seed, *, probes: int) -
     inside, images = both[:, :captured], both[:, captured:].T
     value, error = mean_of_forms(signs, images - (images @ basis) @ basis.T, product.eps)
     kept = np.einsum("ij,ij->j", basis, inside)
-    rounding = product.eps * math.sqrt(product.size) * float(np.linalg.norm(inside, axis=0).sum())
+    largest = float(np.abs(inside).max(initial=0.0)) or 1.0
+    lengths = largest * np.linalg.norm(inside / largest, axis=0)
+    rounding = product.eps * math.sqrt(product.size) * float(lengths.sum())
     return Estimate(float(kept.sum()) + value, math.hypot(error, rounding), product.count)

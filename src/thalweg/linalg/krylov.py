@@ -12,9 +12,12 @@ import numpy as np
 from thalweg.core.check import checked_number
 from thalweg.core.random import Seed
 from thalweg.core.random import generator as as_generator
-from thalweg.core.vector import Any1D
+from thalweg.core.vector import Any1D, eps, flat
 from thalweg.linalg.product import Matrix, Product, checked_count
 from thalweg.linalg.quadrature import Quadrature, tridiagonal
+
+#: Of a curvature p'Hp, in units of eps and of the largest one seen.
+ROUNDING = 8
 
 
 @dataclass(frozen=True)
@@ -146,8 +149,9 @@ def preconditioned_cg(
         history: Filled with the residuals and the Lanczos coefficients, if given.
 
     Returns:
-        The solution, the products used, and whether the tolerance was reached. Stops at nonpositive curvature with
-        the last iterate, which still descends.
+        The solution, the products used, and whether the tolerance was reached. Stops where the curvature is not
+        positive beyond rounding, as for H that is singular or indefinite, with the last iterate, which still descends;
+        and where M is not positive definite.
 
     """
     d = 0.0 * b
@@ -158,11 +162,16 @@ def preconditioned_cg(
     wanted = tolerance**2 * rho
     if history is not None:
         history.squares.append(rho)
+    if rho == 0 and not flat(b).any():
+        return d, 0, True
+    # p'Mp, by recurrence, and the largest curvature in units of M: what a curvature of rounding alone is told by.
+    length, steepest, least = rho, 0.0, ROUNDING * eps(b)
     for count in range(1, limit + 1):
         hp = product(p)
         bend = float(p @ hp)
-        if not bend > 0 or not rho > 0:
+        if not rho > 0 or not bend > least * steepest * length:
             return (d if count > 1 else z), count, False
+        steepest = max(steepest, bend / length)
         alpha = rho / bend
         d = d + alpha * p
         residual = residual - alpha * hp
@@ -171,8 +180,10 @@ def preconditioned_cg(
         if history is not None:
             history.steps.append(alpha)
             history.squares.append(new)
-        if new <= wanted:
-            return d, count, True
-        p = z + (new / rho) * p
+        if not new > wanted:
+            return d, count, new >= 0
+        ratio = new / rho
+        p = z + ratio * p
+        length = new + ratio**2 * length
         rho = new
     return d, limit, False

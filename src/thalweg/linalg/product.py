@@ -16,7 +16,7 @@ from thalweg.linalg.rows import as_rows
 Apply: TypeAlias = Callable[[np.ndarray], np.ndarray]
 Matrix: TypeAlias = Apply | LinearOperator | np.ndarray
 """What the algorithms of this room take: a function from (size,) to (size,), a square operator, or the matrix itself as
-a NumPy array or SciPy sparse matrix. All but functions multiply blocks of vectors at once."""
+a NumPy array, torch tensor or SciPy sparse matrix. All but functions multiply blocks of vectors at once."""
 
 EPS = float(np.finfo(np.float64).eps)
 #: A product that differs this much, relative to the matrix, when its sides are swapped, is not that of a symmetric
@@ -35,7 +35,7 @@ class Product:
 
     Attributes:
         count: Products made so far.
-        eps: Spacing of the numbers above 1 in the coarsest dtype that a product came in.
+        eps: Spacing of the numbers above 1 in the coarsest dtype that the matrix or a product came in.
 
     Raises:
         InputError: If the size is no whole number >= 1, or the operator has another shape; on a product, if the
@@ -46,10 +46,12 @@ class Product:
     def __init__(self, apply: Matrix, size: int) -> None:
         self.size = checked_count("size", size, "pass the length of the vectors that apply takes")
         self.blocks = not callable(apply)
+        self.eps = EPS
         if callable(apply):
             self.apply: Apply = apply
         else:
-            matrix = apply if isinstance(apply, LinearOperator) else _rows(apply)
+            matrix, stored = (apply, np.dtype(np.float64)) if isinstance(apply, LinearOperator) else _rows(apply)
+            self._note(stored)
             if matrix.shape != (self.size, self.size):
                 raise InputError(
                     f"apply is an operator of shape {matrix.shape} and size={self.size}: expected a square one",
@@ -57,7 +59,6 @@ class Product:
                 )
             self.apply = matrix.matvec
         self.count = 0
-        self.eps = EPS
 
     def __call__(self, vector: np.ndarray) -> np.ndarray:
         """The matrix times a vector of shape (size,). The result may share memory with what `apply` keeps."""
@@ -82,11 +83,14 @@ class Product:
             unit[place] = np.eye(place.stop - start)
             yield place, self.block(unit)
 
+    def _note(self, dtype: np.dtype) -> None:
+        if dtype.kind == "f":
+            self.eps = max(self.eps, float(np.finfo(dtype).eps))
+
     def _checked(self, result: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         if result.dtype != np.float64:
-            if result.dtype.kind == "f":
-                self.eps = max(self.eps, float(np.finfo(result.dtype).eps))
-            elif result.dtype.kind not in "iub":
+            self._note(result.dtype)
+            if result.dtype.kind not in "fiub":
                 raise InputError(
                     f"apply returned entries of type {result.dtype}: expected real numbers",
                     "return a NumPy array of floats",
@@ -108,14 +112,17 @@ class Product:
         return result
 
 
-def _rows(matrix: Any) -> LinearOperator:
+def _rows(matrix: Any) -> tuple[LinearOperator, np.dtype]:
+    """The matrix as an operator, and the dtype of its entries."""
+    if hasattr(matrix, "detach"):  # a torch tensor
+        matrix = matrix.detach().cpu().numpy()
     if not hasattr(matrix, "tocsr") and not (isinstance(matrix, np.ndarray) and matrix.ndim == 2):
         kind = f"an array of shape {matrix.shape}" if isinstance(matrix, np.ndarray) else f"a {type(matrix).__name__}"
         raise InputError(
             f"apply is {kind}: expected a matrix, an operator, or a function that multiplies a vector by it",
             "pass lambda v: A @ v, or A itself",
         )
-    return as_rows(matrix)
+    return as_rows(matrix), matrix.dtype
 
 
 def check_symmetric(vectors: np.ndarray, images: np.ndarray) -> None:
@@ -134,13 +141,17 @@ def check_symmetric(vectors: np.ndarray, images: np.ndarray) -> None:
     """
     if vectors.shape[1] < 2:
         return
+    largest = float(np.abs(images).max())
+    if largest == 0.0:
+        return
+    images = images / largest  # squares stay in range
     swapped = vectors.T @ images
     count = vectors.shape[1]
     difference = float(np.linalg.norm(swapped - swapped.T)) / math.sqrt(count * (count - 1))
     length = float(np.linalg.norm(vectors)) / math.sqrt(vectors.size)  # 1 for signs
     scale = length * float(np.linalg.norm(images)) / math.sqrt(count)
     if difference > ASYMMETRY * scale:
-        raise not_symmetric(difference, scale)
+        raise not_symmetric(largest * difference, largest * scale)
 
 
 def not_symmetric(difference: float, scale: float) -> InputError:
