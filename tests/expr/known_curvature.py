@@ -74,6 +74,22 @@ CONVEX = functions(
     ("tr(S*X)-logdet(X)", "X", "X: n x n, positive definite; S: n x n, symmetric", "linear plus convex"),
     ("tr(inv(X))", "X", "X: n x n, positive definite", "the trace of an operator convex function"),
     ("a'*inv(X)*a", "X", "X: n x n, positive definite; a: n", "the matrix fractional function"),
+    ("x'*diag(w)*x", "x", "x: n; w: n, nonnegative", "squares with nonnegative weights"),
+    ("tr(X*X)", "X", "X: n x n, symmetric", "the squares of the entries"),
+    ("x*x*x*x", "x", "x: 1", "an even power, multiplied out"),
+    ("1/tr(X)", "X", "X: n x n, positive definite", "a negative power of a positive linear function"),
+    (
+        "y'*inv(K+l*eye(n))*y",
+        "l",
+        "y: n; K: n x n, positive definite; l: 1, nonnegative",
+        "matrix fractional, of a line",
+    ),
+    (
+        "tr(inv(A+t*B))",
+        "t",
+        "A: n x n, positive definite; B: n x n, positive definite; t: 1, nonnegative",
+        "the trace of the inverse, along a line",
+    ),
 )
 
 CONCAVE = functions(
@@ -90,6 +106,7 @@ CONCAVE = functions(
     ("y'*X*w-sum(softplus(X*w))", "w", "X: m x n; y: m; w: n", "the logistic log-likelihood: affine minus convex"),
     ("logdet(X)", "X", "X: n x n, positive definite", "concave on positive definite matrices"),
     ("logdet(A+diag(x))", "x", "A: n x n, positive definite; x: n, nonnegative", "concave of an affine map"),
+    ("det(X)^(1/n)", "X", "X: n x n, positive definite", "Minkowski's inequality"),
 )
 
 NEITHER = functions(

@@ -30,9 +30,9 @@ from thalweg.expr.convexity_facts import (
 )
 from thalweg.expr.definite import mirrored, positive_matrix
 from thalweg.expr.differentiate import substitute
-from thalweg.expr.node import Node, symbol
+from thalweg.expr.node import Node, build, constant, symbol
 from thalweg.expr.simplify import simplify
-from thalweg.expr.terms import Factor, Term, attributes, expand
+from thalweg.expr.terms import Factor, Term, attributes, expand, nonnegative
 from thalweg.expr.walk import dependents, topological
 
 _STRAIGHT = (CONSTANT, AFFINE)
@@ -258,6 +258,8 @@ def _logarithm(node: Node, inner: list[Fact]) -> Fact:
 
 def _root(node: Node, inner: list[Fact]) -> Fact:
     (f,) = inner
+    if _root_of_determinant(node.inputs[0], constant(0.5), f):
+        return Fact(CONCAVE, low=0.0, reason="a root of a determinant, of an order from its size on")
     if f.squares and f.nonnegative and f.kind == CONVEX:
         return Fact(CONVEX, low=0.0, reason="a norm: the root of a sum of squares")
     return _power(node, f, 0.5)
@@ -276,8 +278,20 @@ def _even(node: Node, inner: list[Fact]) -> Fact:
     return _unknown(node, f.reason if f.kind == UNKNOWN else f"{node.op} of a {f.kind} function of either sign")
 
 
+def _root_of_determinant(base: Node, exponent: Node, fact: Fact) -> bool:
+    """Recognise det(X)^(1/n) and lower powers, X affine and positive definite of size n."""
+    if base.op != "det" or fact.log != CONCAVE:
+        return False
+    size = base.inputs[0].shape[-1]
+    if isinstance(size, int):
+        return exponent.value is not None and 0 <= float(exponent.value) <= 1 / size
+    return expand(exponent).key == expand(build("div", 1.0, build("dimension", params=(size,)))).key
+
+
 def _raise(node: Node, inner: list[Fact]) -> Fact:
     base, exponent = inner
+    if _root_of_determinant(node.inputs[0], node.inputs[1], base):
+        return Fact(CONCAVE, low=0.0, reason="a root of a determinant, of an order from its size on")
     if exponent.kind == CONSTANT and exponent.low == exponent.high:
         return _power(node, base, exponent.low)
     if base.kind == CONSTANT and base.nonnegative and exponent.kind == AFFINE:
@@ -327,6 +341,16 @@ def _sigmoidal(node: Node, inner: list[Fact]) -> Fact:
     return replace(_unknown(node, f"{node.op} is convex below 0 and concave above"), log=log)
 
 
+def _hyperbolic(node: Node, inner: list[Fact]) -> Fact:
+    """Judge sinh: increasing, concave below 0 and convex above."""
+    (f,) = inner
+    if f.kind in _BENDS_UP and f.nonnegative:
+        return Fact(CONVEX, low=0.0, reason="sinh of a nonnegative convex function")
+    if f.kind in _BENDS_DOWN and f.nonpositive:
+        return Fact(CONCAVE, high=0.0, reason="sinh of a nonpositive concave function")
+    return _unknown(node, "sinh is concave below 0 and convex above")
+
+
 def _product(node: Node, inner: list[Fact]) -> Fact:
     """Judge a contraction."""
     moving = [f for f in inner if f.kind != CONSTANT]
@@ -357,6 +381,7 @@ _RULES: dict[str, _Rule] = {
     **dict.fromkeys(("log1p", "minimum", "min"), _increasing(CONCAVE)),
     **dict.fromkeys(("square", "abs", "cosh"), _even),
     **dict.fromkeys(("sigmoid", "tanh", "arctan", "erf"), _sigmoidal),
+    "sinh": _hyperbolic,
     "exp": _exponential, "log": _logarithm, "sqrt": _root, "rsqrt": _inverse_root, "pow": _raise, "einsum": _product,
     "logdet": _determinant, "det": _determinant,
 }  # fmt: skip
@@ -390,9 +415,10 @@ def _term(term: Term, variable: Node, moving: set[Node], facts: Facts) -> Fact:
             even = float(e) % 2 == 0
             scale = _scaled(scale, low >= 0 or even, high <= 0 and float(e) % 2 == 1)
         elif e == 1 and atom.op == "einsum":
-            bent.append(_form(_network(atom), moving, facts))
+            bent.append(_form(_network(atom), variable, moving, facts))
         else:
-            bent.append(Fact(UNKNOWN))
+            _judged_again(atom, variable, facts)
+            bent.append(_power(build("pow", atom, float(e)), facts[atom], float(e)))
     held = [f for f in factors if f.atom in moving]
     if not bent and len(held) == 1 and held[0].atom is variable and held[0].power == 1:
         return Fact(AFFINE, reason="linear")
@@ -435,11 +461,16 @@ def _network(atom: Node) -> list[Factor]:
     ]
 
 
-def _form(network: list[Factor], moving: set[Node], facts: Facts) -> Fact:
+def _form(network: list[Factor], variable: Node, moving: set[Node], facts: Facts) -> Fact:
     """Judge a closed network as a function of the variable's atoms in it."""
     held = [i for i, f in enumerate(network) if f.atom in moving]
     if len(held) == 1 and network[held[0]].atom.op == "symbol":
         return Fact(AFFINE, reason="linear")
+    if len(held) == 1 and all(nonnegative(f.atom) for f in network if f.atom not in moving):
+        _judged_again(network[held[0]].atom, variable, facts)
+        inside = facts[network[held[0]].atom]
+        if inside.kind != UNKNOWN:
+            return inside
     pairs = mirrored(network)
     if pairs is None:
         return Fact(UNKNOWN)
@@ -448,9 +479,8 @@ def _form(network: list[Factor], moving: set[Node], facts: Facts) -> Fact:
         return Fact(CONVEX, low=0.0, reason="a quadratic form of a positive semidefinite matrix", squares=True)
     (atom, *others) = atoms
     if not others and atom.op == "inv" and (held[0], held[0]) in pairs:
-        inside = atom.inputs[0]
-        straight = _affine(inside, moving)
-        if straight and positive_matrix(inside):
+        matrix = atom.inputs[0]
+        if _affine(matrix, moving) and positive_matrix(matrix):
             return Fact(CONVEX, low=0.0, reason="the inverse is convex on positive definite matrices")
     return Fact(UNKNOWN)
 
@@ -458,10 +488,9 @@ def _form(network: list[Factor], moving: set[Node], facts: Facts) -> Fact:
 def _affine(node: Node, moving: set[Node]) -> bool:
     """Say whether each term of a normal form has at most one factor that moves, a symbol."""
     for term in expand(node).terms:
-        held = [f for f in term.factors if f.atom in moving]
-        if any(a in moving for a, _ in term.scalars) or len(held) > 1:
-            return False
-        if any(f.atom.op != "symbol" or f.power != 1 for f in held):
+        held = [(f.atom, f.power) for f in term.factors if f.atom in moving]
+        held += [(a, e) for a, e in term.scalars if a in moving]
+        if len(held) > 1 or any(a.op != "symbol" or e != 1 for a, e in held):
             return False
     return True
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from thalweg.expr import intervals
-from thalweg.expr.definite import positive_matrix
+from thalweg.expr.definite import mirrored, positive_matrix
 from thalweg.expr.node import Node
-from thalweg.expr.terms import attributes
+from thalweg.expr.terms import Factor, attributes, expand, network
 
 CONSTANT, AFFINE, CONVEX, CONCAVE, UNKNOWN = "constant", "affine", "convex", "concave", "unknown"
 
@@ -75,8 +75,16 @@ def _enclosed(node: Node, facts: Mapping[Node, Fact]) -> tuple[float, float]:
     if op == "einsum":
         sign = sign_of_product(inner)
         square = len(inner) == 2 and node.inputs[0] is node.inputs[1] and len(set(operands(node))) == 1
-        return (0.0 if sign > 0 or square else -math.inf), (0.0 if sign < 0 else math.inf)
+        above = sign > 0 or square or not node.shape and _is_positive_form(node)
+        return (0.0 if above else -math.inf), (0.0 if sign < 0 else math.inf)
     return -math.inf, math.inf
+
+
+def _is_positive_form(node: Node) -> bool:
+    """Say whether a number is a sum of quadratic forms that are surely nonnegative: x'*A*x and tr(A), A definite."""
+    terms = expand(node).terms
+    return all(t.number >= 0 and all(mirrored(network(a) or [Factor(a, ())]) is not None or e % 2 == 0
+                                     for a, e in t.scalars) for t in terms)  # fmt: skip
 
 
 def sign_of_product(facts: Sequence[Fact]) -> int:
