@@ -62,7 +62,7 @@ def test_a_given_jacobian_is_used():
 
     found = find_root(lambda x: x**2 - np.array([1.0, 4.0]), np.array([2.0, 3.0]), jacobian=jacobian)
     np.testing.assert_allclose(found.x, [1.0, 2.0])
-    assert len(calls) == found.cost.steps
+    assert len(calls) == found.cost.steps + 1  # the first is held against differences
 
 
 def test_a_root_where_the_jacobian_is_singular_is_approached_linearly():
@@ -90,3 +90,39 @@ def test_bad_arguments_are_named():
         find_root(np.cos, 1.0, tol=-1)
     with pytest.raises(tw.InputError, match="jacobian gave shape"):
         find_root(lambda x: x, [1.0, 2.0], jacobian=lambda x: np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("F", "x0"),
+    [
+        (lambda x: np.array([x[0] ** 2 + x[1] ** 2 - 4, x[0] * x[1] - 1]), [2.0, 0.5]),
+        (lambda x: [math.fsum([x[0] ** 2, x[1] ** 2, -4]), math.fsum([x[0] * x[1], -1])], [2.0, 0.5]),
+        (lambda x: (x["a"] ** 2 + x["b"] ** 2 - 4, x["a"] * x["b"] - 1), {"a": 2.0, "b": 0.5}),
+        (lambda x: np.concatenate([x[0] ** 2 + x[1] ** 2 - 4, x[0] * x[1] - 1]), ([2.0], np.array([0.5]))),
+    ],
+    ids=["np.array", "math", "mapping", "tuple"],
+)
+def test_what_cannot_be_derived_is_differenced(F, x0):
+    found = find_root(F, x0)
+    derived = find_root(lambda x: (x[0] ** 2 + x[1] ** 2 - 4, x[0] * x[1] - 1), [2.0, 0.5])
+    assert found.status is Status.CONVERGED
+    assert found.cost.steps == derived.cost.steps
+    x = [float(np.asarray(a).item()) for a in (found.x.values() if isinstance(found.x, dict) else found.x)]
+    np.testing.assert_allclose(x, derived.x, atol=1e-10)
+
+
+def test_tensors_have_roots_too():
+    torch = pytest.importorskip("torch")
+    found = find_root(lambda x: x**3 - 2, torch.ones(2, dtype=torch.float64))
+    np.testing.assert_allclose(found.x.numpy(), 2 ** (1 / 3), rtol=1e-10)
+
+
+def test_single_precision_ends_at_its_floor():
+    assert find_root(lambda x: x**2 - 2, np.ones(3, np.float32)).status is Status.PRECISION_FLOOR
+
+
+def test_a_wrong_jacobian_is_told():
+    with pytest.raises(tw.InputError, match="not that of F"):
+        find_root(lambda x: (x[0] ** 2, x[0] * x[1]), [2.0, 0.5], jacobian=lambda x: [[2 * x[0], 0], [x[1], -x[0]]])
+    with pytest.raises(tw.InputError, match="max_steps=2.5"):
+        find_root(np.cos, 1.0, max_steps=2.5)

@@ -9,16 +9,19 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from array_api_compat import is_torch_array
 
 from thalweg.core.check import checked_number
-from thalweg.core.errors import InputError
+from thalweg.core.errors import InputError, UnsupportedError
+from thalweg.core.random import generator
 from thalweg.core.records import Certificate, CertificateKind, Cost, Solution, Status, Trace
-from thalweg.core.vector import Any1D, Vector, as_user_sees, as_vector, finite, flat, like
+from thalweg.core.vector import Any1D, Vector, as_user_sees, as_vector, eps, finite, flat, like
 from thalweg.expr import jacobian as derive_jacobian
 
+#: Relative difference by which a given Jacobian is found wrong.
+WRONG = 0.1
 #: Share of the fall of ||F|| that the linear model promises which a step must bring, and the shortest step.
 SUFFICIENT, SHORTEST = 1e-4, 2.0**-40
-EPS = float(np.finfo(np.float64).eps)
 
 
 def find_root(
@@ -37,9 +40,11 @@ def find_root(
     section 11.1 and theorem 11.2; Ortega and Rheinboldt (1970), section 7.1.
 
     Args:
-        F: Takes x as x0 is laid out (a number, an array) and returns as many numbers: an array, a tuple or a list.
+        F: Takes x as x0 is laid out (a number, an array, a tuple, list or mapping of arrays) and returns as many
+            numbers: an array, a tuple or a list.
         x0: Start.
-        jacobian: Gives dF/dx, shape (n, n) over all entries in order; derived when None.
+        jacobian: Gives dF/dx, shape (n, n) over all entries in order; when None it is derived, and where F is written
+            with what cannot be derived (np.array([...]), math, torch), made of central differences.
         tol: Wanted ||F(x)||, Euclidean.
         max_steps: Steps allowed.
         max_seconds: Wall-clock seconds allowed.
@@ -49,7 +54,8 @@ def find_root(
         a place where ||F|| is least without being zero: there is no root nearby.
 
     Raises:
-        InputError: F does not return as many numbers as x has, or is not finite at the start.
+        InputError: F does not return as many numbers as x has, or is not finite at the start; or a given Jacobian is
+            not that of F.
 
     Example:
         >>> round(find_root(lambda x: x**2 - 2, 1.0).x.item(), 9)
@@ -59,11 +65,13 @@ def find_root(
     if not callable(F) or (jacobian is not None and not callable(jacobian)):
         raise InputError("F or jacobian is no function", "pass functions of x")
     tol = checked_number("tol", tol, "it is the wanted ||F(x)||: leave it out for 1e-10")
-    max_steps = int(checked_number("max_steps", max_steps, "leave it out for 200"))
+    if checked_number("max_steps", max_steps, "leave it out for 200") != int(max_steps):
+        raise InputError(f"max_steps={max_steps!r}: expected a whole number", "leave it out for 200")
     equations = _Equations(F, as_vector(x0), jacobian)
+    equations.check_given()
     run = _Run(equations, tol)
     try:
-        run.go(max_steps, checked_number("max_seconds", max_seconds, "leave it out", allow_infinity=True))
+        run.go(int(max_steps), checked_number("max_seconds", max_seconds, "leave it out", allow_infinity=True))
     except KeyboardInterrupt:
         run.status = Status.INTERRUPTED
     return run.solution()
@@ -75,11 +83,13 @@ class _Equations:
     def __init__(self, F: Callable[[Any], Any], x0: Any1D, jacobian: Callable[[Any], Any] | None) -> None:
         self.F, self.x0, self.given = F, x0, jacobian
         self.size = int(x0.size)
+        self.precision = eps(x0)
         with np.errstate(all="ignore"):
-            start = np.asarray(F(as_user_sees(x0)))
+            start = _as_array(F(as_user_sees(x0)))
         if start.dtype.kind not in "fiu" or start.size != self.size:
             raise InputError(
-                f"F(x0) has shape {start.shape} for {self.size} unknowns", "return one real number for each unknown"
+                f"F(x0) has shape {start.shape} and dtype {start.dtype} for {self.size} unknowns",
+                "return one real number for each unknown",
             )
         if not np.isfinite(start).all():
             raise InputError(f"F(x0) = {start!r:.80} is not finite", "start from another x0")
@@ -87,18 +97,56 @@ class _Equations:
     def values(self, x: Any1D) -> np.ndarray:
         """F over all entries, shape (n,)."""
         with np.errstate(all="ignore"):
-            return np.asarray(self.F(as_user_sees(x)), dtype=np.float64).reshape(-1)
+            return _as_array(self.F(as_user_sees(x))).astype(np.float64).reshape(-1)
 
     @cached_property
     def _derived(self) -> Callable[[Any], Any]:
+        """dF/dx of all entries, by the engine where it knows what F is written with, else by differences."""
+
         def of_entries(entries: Any) -> Any:
             x = entries.reshape(tuple(self.x0.leaves[0].shape)) if isinstance(self.x0, Vector) else entries
             answer = self.F(x)
             return np.reshape(np.stack(answer) if isinstance(answer, (tuple, list)) else answer, (-1,))
 
-        if isinstance(self.x0, Vector) and len(self.x0.leaves) > 1:
-            raise InputError("x0 has several leaves", "pass one array, or jacobian=")
-        return derive_jacobian(of_entries)
+        if isinstance(self.x0, Vector) and (self.x0.form != "array" or is_torch_array(self.x0.leaves[0])):
+            return self._differences
+        derived = derive_jacobian(of_entries)
+        try:
+            derived(flat(self.x0))
+        except (UnsupportedError, InputError):
+            return self._differences
+        return derived
+
+    @property
+    def slope_evaluations(self) -> int:
+        """What dF/dx costs, in values of F."""
+        return 2 * self.size if self.given is None and self._derived == self._differences else 1
+
+    def check_given(self) -> None:
+        """Raise if a given Jacobian is not that of F: along one direction, where differences of two lengths agree."""
+        if self.given is None:
+            return
+        entries = flat(self.x0).astype(np.float64)
+        way = generator(0).standard_normal(self.size)
+        given, found = self.slopes(self.x0) @ way, []
+        for widening in (1.0, 8.0):
+            h = widening * self.precision ** (1 / 3) * (1.0 + float(np.abs(entries).max()))
+            ahead, behind = (self.values(like(self.x0, entries + t * way)) for t in (h, -h))
+            found.append((ahead - behind) / (2 * h))
+        size = float(np.linalg.norm(found[0]))
+        agree = float(np.linalg.norm(found[0] - found[1])) <= 0.5 * WRONG * size
+        if agree and float(np.linalg.norm(given - found[0])) > WRONG * size:
+            raise InputError("the given jacobian is not that of F, as differences show", "leave it out")
+
+    def _differences(self, entries: np.ndarray) -> np.ndarray:
+        """Central differences, whose error of eps^(2/3) leaves Newton's method its last digits."""
+        columns = []
+        for k, entry in enumerate(entries.astype(np.float64)):
+            ahead, behind = (entries.astype(np.float64) for _ in range(2))
+            h = self.precision ** (1 / 3) * (1.0 + abs(entry))
+            ahead[k], behind[k] = entry + h, entry - h
+            columns.append((self.values(like(self.x0, ahead)) - self.values(like(self.x0, behind))) / (2 * h))
+        return np.stack(columns, axis=1)
 
     def slopes(self, x: Any1D) -> np.ndarray:
         """dF/dx, shape (n, n)."""
@@ -111,6 +159,13 @@ class _Equations:
                 f"return shape ({self.size}, {self.size})",
             )
         return matrix.reshape(self.size, self.size)
+
+
+def _as_array(answer: Any) -> np.ndarray:
+    """What F returned, as an array."""
+    if is_torch_array(answer):
+        answer = answer.detach().cpu()
+    return np.asarray(answer)
 
 
 class _Run:
@@ -141,7 +196,7 @@ class _Run:
                 self.status = Status.BUDGET_SPENT
                 return
             matrix = self.equations.slopes(self.x)
-            self.evaluations += 1
+            self.evaluations += self.equations.slope_evaluations
             if not np.isfinite(matrix).all():
                 self.status = Status.LINE_SEARCH_FAILED
                 return
@@ -172,7 +227,7 @@ class _Run:
 
     def _ending(self, matrix: np.ndarray) -> Status:
         """Rounding hides any further fall, or ||F|| is least here without being zero."""
-        rounding = 64 * EPS * float(np.linalg.norm(np.abs(matrix) @ np.abs(flat(self.x))))
+        rounding = 64 * self.equations.precision * float(np.linalg.norm(np.abs(matrix) @ np.abs(flat(self.x))))
         return Status.PRECISION_FLOOR if self.norm <= rounding else Status.NO_PROGRESS
 
     def solution(self) -> Solution:
