@@ -152,6 +152,25 @@ def test_damping_keeps_definiteness_where_the_search_does_not():
     assert tw.solve(problem, BFGS(search=Backtracking(), damped=True)).status is Status.CONVERGED
 
 
+def test_a_first_trial_beyond_the_minimum_is_shortened():
+    """f(1) = f(0) to the last bit, halfway between lies the minimum: a tie is no rounding."""
+    solution = tw.solve(tw.problem(lambda x: (x[0] - 0.5) ** 2, x0=[0.0]), tw.SR1())
+    assert solution.status is Status.CONVERGED and solution.x[0] == pytest.approx(0.5, abs=1e-4)
+
+
+def test_a_trial_far_off_does_not_set_the_scale():
+    """The first trial meets exp(50): a matrix learned from it would allow no step."""
+    problem = tw.problem(lambda x: np.exp(50 * x[0]) / 50 - 2 * x[0] + (x[1] - x[0]) ** 2, x0=[0.0, 3.0])
+    solution = tw.solve(problem, tw.SR1())
+    assert solution.status is Status.CONVERGED
+    np.testing.assert_allclose(solution.x, np.log(2) / 50, atol=1e-4)
+
+
+def test_a_saddle_without_slope_is_no_failure_of_the_search():
+    solution = tw.solve(tw.problem(lambda x: x[0] ** 2 - x[1] ** 2 + x[1] ** 4, x0=[0.0, 0.0]), tw.SR1())
+    assert solution.status is Status.NO_PROGRESS
+
+
 # --- Limited memory ---------------------------------------------------------------------------------------------------
 
 

@@ -33,6 +33,8 @@ RESCALED_UPDATES = 2
 LEAST_RESIDUAL = 1e-8
 #: Share of the promised decrease that a step must bring to be taken.
 LEAST_GAIN = 1e-4
+#: A rise of f, in units of the decrease that was promised, beyond which a trial is not learned from.
+FARTHEST = 100.0
 #: Trials of a step before it is given up.
 MAX_TRIALS = 60
 #: A change of f below so many times its size is rounding.
@@ -251,11 +253,13 @@ class SR1(Method):
             length = math.sqrt(float(s @ s))
             promised = -float(flat(point.gradient) @ s) - (0.0 if matrix is None else 0.5 * float(s @ matrix @ s))
             gain = (point.value - following.value) / promised if promised > 0 else -math.inf
-            if np.isfinite(following.value) and finite(gradient):
+            # Where f is far above what was promised, the gradient tells nothing of the curvature here.
+            if gain > -FARTHEST and finite(gradient):
                 matrix = _with_rank_one(matrix, s, flat(gradient) - flat(point.gradient))
             else:
                 gain = -math.inf
-            hidden = abs(following.value - point.value) <= HIDDEN * abs(point.value)
+            rounding = HIDDEN * abs(point.value)
+            hidden = promised <= rounding and abs(following.value - point.value) <= rounding
             if gain > 0.75 and length > 0.8 * radius:
                 radius *= 2.0
             elif gain < 0.1 and not hidden:
@@ -272,7 +276,7 @@ class SR1(Method):
         direction = _in_region(point, matrix, radius)
         memory = {"matrix": matrix, "radius": radius}
         decrement = -float(point.gradient @ direction)
-        failure = Status.NO_PROGRESS if decrement == 0 and step_size > 0 else None
+        failure = Status.NO_PROGRESS if decrement == 0 else None
         return State(point, direction, decrement, step_size, passes, failure=failure, memory=memory)
 
 
