@@ -18,10 +18,10 @@ format:  ## rewrite the sources in the project's style
 	ruff format .
 
 test:  ## what CI runs: about two minutes of tests for each issue
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest --numprocesses=auto --dist=worksteal
 
 test-all:  ## the slow tests too
-	$(PYTHON) -m pytest -m "slow or not slow"
+	$(PYTHON) -m pytest --numprocesses=auto --dist=worksteal -m "slow or not slow"
 
 bench:  ## every benchmark in its quick form
 	set -e; for file in benchmarks/*.py; do echo "== $$file"; $(PYTHON) $$file --quick; done
