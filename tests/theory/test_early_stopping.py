@@ -200,3 +200,12 @@ def test_curves_are_the_filters_on_a_log_axis_from_the_smallest_mark():
 def test_what_cannot_be_matched_is_refused(make, said):
     with pytest.raises(InputError, match=said):
         make()
+
+
+def test_a_truncation_keeps_equal_components_together():
+    """2.2 degrees of freedom are nearest to three components of those that can be told apart: 1, 3 or 4."""
+    s = np.array([3.0, 1.0, 1.0 - 1e-16, 0.2])
+    given = RidgeFilter(0.48)
+    assert given.degrees_of_freedom(s) == pytest.approx(2.38, abs=0.01)
+    found = match_truncation(given, s, "degrees of freedom").found
+    assert found.degrees_of_freedom(s) == 3

@@ -192,6 +192,17 @@ def test_truncation_keeps_values_at_the_threshold_and_none_below():
     assert truncation_filter(3, [1.0, 4.0, 9.0]).threshold == 1.0
 
 
+def test_singular_values_that_repeat_are_kept_or_left_out_together():
+    """A decomposition returns them apart by rounding, on both sides of the threshold."""
+    q = np.linalg.qr(np.random.default_rng(0).normal(size=(40, 40)))[0]
+    s = np.linalg.svd(3 * q, compute_uv=False)
+    assert s.min() < 3 < s.max()
+    assert TruncationFilter(3.0).degrees_of_freedom(s) == 40
+    with pytest.raises(InputError, match="are both 3 up to rounding"):
+        truncation_filter(7, s)
+    assert truncation_filter(40, s).degrees_of_freedom(s) == 40
+
+
 @pytest.mark.parametrize("name", MATRICES)
 def test_conjugate_gradients_equal_lsqr(name):
     X, y = MATRICES[name]

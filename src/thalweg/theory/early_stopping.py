@@ -22,6 +22,7 @@ from thalweg.theory.shrinkage import (
     RidgeFilter,
     TruncationFilter,
     checked_filters,
+    distinct,
     truncation_filter,
 )
 from thalweg.theory.spectral import checked_array, checked_scale
@@ -151,7 +152,8 @@ def match_truncation(given: Filter, s: Any, criterion: str = "half") -> FilterMa
     Args:
         given: The filter.
         s: Singular values of the data, shape (r,).
-        criterion: "half", "slope" or "degrees of freedom": the nearest number of components, at least one.
+        criterion: "half", "slope" or "degrees of freedom": the nearest number of components, at least one, that keeps
+            equal singular values together.
 
     Raises:
         InputError: If no truncation does.
@@ -165,7 +167,8 @@ def match_truncation(given: Filter, s: Any, criterion: str = "half") -> FilterMa
         found = TruncationFilter(1 / math.sqrt(given.time))
     else:
         wanted = _wanted_degrees(given, values)
-        found = truncation_filter(min(max(round(wanted), 1), len(values)), values)
+        counts = np.flatnonzero(distinct(values)) + 1
+        found = truncation_filter(int(counts[np.argmin(np.abs(counts - wanted))]), values)
     return _match(given, found, criterion, values)
 
 

@@ -24,6 +24,8 @@ from thalweg.theory.spectral import EPS, SpectralModel, checked_array, checked_s
 
 #: A step may pass the limit of stability by this share: rounding of s_max and of the step made from it.
 _ROUNDING = 8 * EPS
+#: Singular values closer than this share are equal: a decomposition tells those that repeat apart by its rounding.
+_TIE = 64 * EPS
 
 
 class Filter(ABC):
@@ -139,7 +141,7 @@ class RidgeFilter(Filter):
 
 @dataclass(frozen=True)
 class TruncationFilter(Filter):
-    """m = 1 where s >= threshold, else 0: truncated SVD, which is regression on the principal components kept."""
+    """m = 1 where s >= threshold up to rounding, else 0: truncated SVD, regression on the principal components kept."""
 
     threshold: float
 
@@ -158,7 +160,7 @@ class TruncationFilter(Filter):
         return 1 / self.threshold**2
 
     def _shrinkage(self, s: np.ndarray) -> np.ndarray:
-        return np.asarray(s >= self.threshold, dtype=np.float64)
+        return np.asarray(s >= self.threshold * (1 - _TIE), dtype=np.float64)
 
 
 def truncation_filter(components: int, s: Any) -> TruncationFilter:
@@ -182,12 +184,23 @@ def truncation_filter(components: int, s: Any) -> TruncationFilter:
         raise InputError(f"components={components}: s has {positive} positive values", f"use 1 to {positive}")
     kept = float(values[count - 1])
     following = float(values[count]) if count < len(values) else 0.0
-    if following == kept:
+    if not distinct(values)[count - 1]:
         raise InputError(
-            f"components={components}: singular values {count} and {count + 1} are both {kept:.6g}",
+            f"components={components}: singular values {count} and {count + 1} are both {kept:.6g} up to rounding",
             "keep both or neither",
         )
     return TruncationFilter(math.sqrt(kept) * math.sqrt(following) if following > 0 else kept)
+
+
+def distinct(s: np.ndarray) -> np.ndarray:
+    """Whether each singular value, from the largest, is above the next, or the last above zero, beyond rounding.
+
+    Args:
+        s: Singular values in any order, shape (r,).
+
+    """
+    values = np.sort(s)[::-1]
+    return np.append(values[1:], 0.0) < values * (1 - 2 * _TIE)
 
 
 # --- Gradient descent -----------------------------------------------------------------------------------------------
