@@ -252,7 +252,7 @@ def test_another_layout_is_refused_by_name(given, layout):
         ([1.0, np.inf], "not finite"),
         ((np.ones(2), np.array([np.nan])), r"x0\[1\] .* not finite"),
         ({"w": 1.0, "b": [np.inf]}, r"x0\['b'\] .* not finite"),
-        ({"a": {"b": np.ones(2)}}, r"x0\['a'\]"),
+        ({"a": {"b": "text"}}, r"x0\['a'\]\['b'\]"),
         ((np.ones(2), "b"), r"x0\[1\]"),
         (np.array([1, None]), "dtype object"),
         (10**400, "dtype object"),

@@ -15,6 +15,7 @@ import numpy as np
 from array_api_compat import array_namespace, is_torch_array
 
 from thalweg.core.errors import InputError
+from thalweg.core.tree import Tree, is_container, is_written_array, taken_apart
 
 Leaf: TypeAlias = Any
 """A NumPy array or a torch tensor of floating numbers, of any shape."""
@@ -26,12 +27,13 @@ class Vector:
 
     Attributes:
         leaves: The arrays, all of one library.
-        form: How a user sees them: ``"array"`` (one leaf as it is), ``"tuple"``, ``"list"``, or the keys of a mapping.
+        form: How a user sees them: ``"array"`` (one leaf as it is), ``"tuple"``, ``"list"``, the keys of a mapping, or
+            a ``Tree`` of containers within containers.
 
     """
 
     leaves: tuple[Leaf, ...]
-    form: str | tuple[Any, ...] = "tuple"
+    form: str | tuple[Any, ...] | Tree = "tuple"
 
     # NumPy's numbers leave products with a Vector to it.
     __array_ufunc__ = None
@@ -97,7 +99,7 @@ def as_vector(x: Any, name: str = "x0") -> Any1D:
 
     Args:
         x: A number, an array of any shape (NumPy, torch, nested lists of numbers), or a tuple, list or mapping of
-            arrays. NumPy's float32 and float64 stay, other real numbers become float64.
+            arrays or of more of these. NumPy's float32 and float64 stay, other real numbers become float64.
         name: What the caller calls it.
 
     Raises:
@@ -130,7 +132,8 @@ def laid_out_like(a: Any, x: Any1D, name: str) -> Any1D:
         if not isinstance(given.form, tuple) or set(given.form) != set(x.form):
             raise InputError(f"{name} is {_described(given)}", f"lay it out like x, {_described(x)}")
         given = Vector(tuple(dict(zip(given.form, given.leaves, strict=True))[key] for key in x.form), x.form)
-    if _shapes(given) != _shapes(x):
+    other = isinstance(x, Vector) and isinstance(x.form, Tree) and isinstance(given, Vector) and given.form != x.form
+    if other or _shapes(given) != _shapes(x):
         raise InputError(f"{name} is {_described(given)}", f"lay it out like x, {_described(x)}")
     return like(x, flat(given))
 
@@ -139,6 +142,8 @@ def as_user_sees(x: Any1D) -> Any:
     """The vector in the form in which the user gave the start."""
     if not isinstance(x, Vector):
         return x
+    if isinstance(x.form, Tree):
+        return x.form.put_together(iter(x.leaves))
     if x.form == "array":
         return x.leaves[0]
     if x.form in ("tuple", "list"):
@@ -244,11 +249,6 @@ def maximum(x: Any1D, y: Any1D) -> Any1D:
     return leafwise(lambda a, b: array_namespace(a).maximum(a, b), x, y)
 
 
-def _nested(a: Any) -> bool:
-    """Whether it is a list of plain numbers, lists of them, and so on: an array as Python writes it."""
-    return isinstance(a, (list, tuple)) and all(_nested(b) or isinstance(b, (int, float)) for b in a)
-
-
 def _shapes(x: Any1D) -> list[tuple[int, ...]]:
     return [tuple(leaf.shape) for leaf in (x.leaves if isinstance(x, Vector) else (x,))]
 
@@ -258,6 +258,9 @@ def _named(x: Any1D, name: str) -> Iterator[tuple[str, Leaf]]:
     if not isinstance(x, Vector) or x.form == "array":
         yield name, x.leaves[0] if isinstance(x, Vector) else x
         return
+    if isinstance(x.form, Tree):
+        yield from zip(x.form.names(name), x.leaves, strict=True)
+        return
     keys = x.form if isinstance(x.form, tuple) else range(len(x.leaves))
     yield from ((f"{name}[{key!r}]", leaf) for key, leaf in zip(keys, x.leaves, strict=True))
 
@@ -266,6 +269,8 @@ def _described(x: Any1D) -> str:
     shapes = _shapes(x)
     if not isinstance(x, Vector) or x.form == "array":
         return f"an array of shape {shapes[0]}"
+    if isinstance(x.form, Tree):
+        return f"leaves of shapes {dict(zip(x.form.names('x'), shapes, strict=True))}"
     if isinstance(x.form, str):
         return f"a {x.form} of shapes {', '.join(map(str, shapes))}"
     return f"a mapping of shapes {dict(zip(x.form, shapes, strict=True))}"
@@ -275,9 +280,12 @@ def _vector(x: Any, name: str) -> Any1D:
     """What a user gives, as a vector of copies, finite or not."""
     if isinstance(x, Vector):
         return Vector(tuple(_leaf(leaf, name) for leaf in x.leaves), x.form)
+    if is_container(x) and any(map(is_container, x.values() if isinstance(x, Mapping) else x)):
+        entries, tree = taken_apart(x)
+        return _one_library(Vector(tuple(map(_leaf, entries, tree.names(name))), tree), name)
     if isinstance(x, Mapping):
         return _one_library(Vector(tuple(_leaf(a, f"{name}[{key!r}]") for key, a in x.items()), tuple(x)), name)
-    if isinstance(x, (tuple, list)) and any(np.ndim(a) > 0 or is_torch_array(a) for a in x if not _nested(a)):
+    if isinstance(x, (tuple, list)) and any(np.ndim(a) > 0 or is_torch_array(a) for a in x if not is_written_array(a)):
         leaves = tuple(_leaf(a, f"{name}[{index}]") for index, a in enumerate(x))
         return _one_library(Vector(leaves, "tuple" if isinstance(x, tuple) else "list"), name)
     leaf = _leaf(x, name)

@@ -10,6 +10,7 @@ from array_api_compat import is_torch_array
 
 from thalweg.core.errors import InputError
 from thalweg.core.records import Certificate, CertificateKind, Trace
+from thalweg.core.tree import Tree
 from thalweg.core.vector import Any1D, Vector, eps
 from thalweg.methods.method import Method, State
 
@@ -179,6 +180,8 @@ def _packed(value: Any, arrays: Arrays) -> Any:
 def _form(x: Vector) -> str | list[Any]:
     """How a user sees the leaves, as JSON can hold it: keys that it cannot are written out."""
     plain = (str, int, float, bool, type(None))
+    if isinstance(x.form, Tree):
+        return str(x.form)
     return x.form if isinstance(x.form, str) else [key if isinstance(key, plain) else repr(key) for key in x.form]
 
 

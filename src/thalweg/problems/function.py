@@ -32,7 +32,7 @@ class Function:
         f: Takes what ``x0`` is (an array, or a tuple, list or mapping of arrays, as one argument) and returns one
             number; written with NumPy's functions, ``thalweg``'s or ``thalweg.numpy``'s where derivatives are to be
             derived.
-        x0: Start: a number, an array, or a tuple, list or mapping of arrays.
+        x0: Start: a number, an array, or a tuple, list or mapping of arrays or of more of these.
         gradient: Gives the gradient, laid out like x; derived when None.
         value_and_gradient: Gives both at once; takes the place of ``gradient``.
         hessian: Gives the Hessian, shape (size, size) over all entries in order; derived when None.
@@ -403,7 +403,7 @@ def problem(f: Callable[[Any], Any], x0: Any = None, **known: Any) -> Function:
 
     Args:
         f: Takes x and returns one number.
-        x0: Start: a number, an array, or a tuple, list or mapping of arrays, NumPy or torch.
+        x0: Start: a number, an array, or a tuple, list or mapping of arrays or of more of these, NumPy or torch.
         known: ``gradient``, ``value_and_gradient``, ``hessian``, ``hvp``, ``minimum``, ``minimiser``, ``convex``,
             ``name``.
 
