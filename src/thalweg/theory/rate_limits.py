@@ -92,7 +92,7 @@ def find_limit(k: np.ndarray, f: np.ndarray, unit: float) -> Limited | str:
         count = len(y) if adequate else max(min(len(y), WAVES), len(y) * (level / residual) ** 2)
         raw = [math.exp(max(-0.5 * (entry.cost - top.cost) * count / len(y), -700.0)) for entry in best.values()]
         share = 1 / sum(raw)
-        clear = is_clear(top.fit, float(np.ptp(y)), adequate)
+        clear = is_clear(top.fit, float(np.ptp(y)), adequate, len(y))
         if not believable(top.fit, part_k, float(np.ptp(y)), bool(late.all())):
             continue
         if residual > UNEVEN_RESIDUAL and f[-1] > top.limit and uneven(k, np.log(f - top.limit)):

@@ -8,14 +8,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from thalweg.core.errors import InputError
-from thalweg.theory.rate_floors import RESOLVED, TOLD, Floor, find_floor, magnitude, partial_floor, resolution
+from thalweg.theory.rate_floors import RESOLVED, TOLD, TURNS, Floor, find_floor, magnitude, partial_floor, resolution
 from thalweg.theory.rate_kinds import Rate, RateKind
 from thalweg.theory.rate_laws import STRAIGHT, Fit, cost, fit_laws
 from thalweg.theory.rate_limits import find_limit
-from thalweg.theory.rate_tail import CLEAR, Finding, find_kind, thinned
+from thalweg.theory.rate_tail import CLEAR, RISE, ROUGH, Finding, find_kind, thinned
 
 #: A floor lower than this share of the largest value is rounding, whoever computed it.
 ROUNDING = 1e-13
+#: What rises below that and later falls to less than this share of itself oscillates.
+FALLS_ON = 1e-4
 #: Values below this have lost digits before zero is reached.
 UNDERFLOW = 2.3e-308
 #: Rise at the end, as a share of all that was gained, and in standard deviations, that is no noise.
@@ -26,6 +28,9 @@ TELLING = 12
 BETTER = 0.3
 #: Smallest value, as a share of the largest, up to which values seem to fall to zero by themselves.
 TO_ZERO, FAR_TO_ZERO = 1e-2, 1e-6
+#: Residual of a fall to a floor in sight as a share of that of a fall to zero, up to which it is one, where neither is
+#: adequate; and the same where most of either is noise.
+ABOVE_OTHERS, ABOVE_NOISE = 0.5, 0.8
 #: Falls of log(f_k - f_n) at the end of a record that stopping alone does not make: in a slow sequence the last ones
 #: are log 3/2 and log 2.
 SUDDEN = (1.2, 2.0)
@@ -126,7 +131,7 @@ def _unknown_limit(values: np.ndarray, floor: Floor | None, unit: float) -> _See
     if floor is not None and abs(floor.level) <= ROUNDING * float(np.abs(values).max()):
         return _known_limit(values, 0.0, floor, unit)
     if floor is not None:
-        return _noise_floor(values, floor, None)
+        return _noise_floor(values, floor, None) or _unknown_limit(values, None, unit)
     at_zero = _known_limit(values, 0.0, None, unit) if values.min() > 0 else None
     # Losses with another limit follow no law of their own values: one that is adequate is the whole truth.
     to_zero = values.min() <= TO_ZERO * values.max()
@@ -156,7 +161,8 @@ def _unknown_limit(values: np.ndarray, floor: Floor | None, unit: float) -> _See
         # A limit of its own must explain more than a fall to zero, each beside the range that it explains.
         share, at_limit = at_zero.finding.fit.residual / np.ptp(np.log(values)), found.fit.residual / np.ptp(y)
         if at_limit > BETTER * share:
-            return at_zero
+            said = to_zero or at_zero.finding.whole or at_zero.rate.kind is RateKind.UNDECIDED
+            return at_zero if said else _undecided(f"{at_zero.rate.why}, and so do falls to other limits", None)
     confidence = found.share * (1.0 if found.whole else 0.9)
     finding = Finding(found.fit.law.kind, confidence, found.why, found.fit, found.whole)
     return _Seen(rate_of_finding(finding, k, y, y, found.limit), finding)
@@ -191,26 +197,32 @@ def _known_limit(values: np.ndarray, limit: float, floor: Floor | None, unit: fl
         height, largest = floor.level - limit, float(r.max())
         if height <= max(ROUNDING * largest, 4 * _resolved(r, floor.start, slack)):
             least = max(slack, TOLD * floor.spread, 4 * abs(height))
-            low = np.flatnonzero((r[:-1] <= ROUNDING * largest) & (r[1:] >= r[:-1]))
-            stop = min(int(low[0]) + 1 if len(low) else floor.start, floor.start)
+            stop = min(_rounding_start(r), floor.start)
             certain = floor.rounding and stop == floor.start
             seen = _approach(values, limit, stop, least, ended=True, certain=certain)
             share = abs(height) / largest
             where = f"values end {height:.1e} from the limit, {share:.0e} of the largest: rounding, not a floor"
             return seen.said(why=f"{seen.rate.why}; {where}")
-        return _still_floor(values, floor, limit, unit) if floor.rounding else _noise_floor(values, floor, limit)
+        if floor.rounding:
+            return _still_floor(values, floor, limit, unit)
+        return _noise_floor(values, floor, limit) or _known_limit(values, limit, None, unit)
     above = np.flatnonzero(r > slack)
     if not len(above):
         return _undecided("no value differs from the limit by more than rounding", limit)
     end = int(above[-1]) + 1
-    largest = float(r.max())
-    # So far below the start, what rises again is rounding.
-    low = np.flatnonzero((r[:-1] <= ROUNDING * largest) & (r[1:] >= r[:-1]))
-    stop = int(low[0]) + 1 if len(low) else len(r)
+    stop = _rounding_start(r)
     ended = end < len(r) or stop < len(r)
     least = max(slack, 0.0 if limit else UNDERFLOW)
     seen = _approach(values, limit, stop, least, ended, certain=ended and stop == len(r))
     return _or_partial_floor(seen, r, limit)
+
+
+def _rounding_start(r: np.ndarray) -> int:
+    """From where on r is rounding: so far below the start it rises, and falls no more."""
+    least_later = np.minimum.accumulate(r[::-1])[::-1]
+    stays = least_later[1:] > FALLS_ON * r[:-1]
+    low = np.flatnonzero((r[:-1] <= ROUNDING * float(r.max())) & (r[1:] >= r[:-1]) & (stays | (least_later[1:] <= 0)))
+    return int(low[0]) + 1 if len(low) else len(r)
 
 
 def _or_partial_floor(seen: _Seen, r: np.ndarray, limit: float) -> _Seen:
@@ -222,11 +234,18 @@ def _or_partial_floor(seen: _Seen, r: np.ndarray, limit: float) -> _Seen:
     partial = partial_floor(positive + 1.0, r[positive])
     if partial is None:
         return seen
-    spread = float(np.ptp(np.log(r[positive])))
+    y = np.log(r[positive])
+    spread = float(np.ptp(y))
+    share = ABOVE_OTHERS
+    if _is_noisy(y):  # the fit is to the highest values alone: each beside all of them
+        fit = min(fit_laws(*thinned(positive + 1.0, y)), key=lambda other: other.residual, default=fit)
+        share = ABOVE_NOISE
     rival = cost(fit.residual, fit.law.parameters, partial.count, spread)
     better = cost(partial.residual, 3, partial.count, spread) < rival - 10
-    if spread < CLEAR * partial.residual or not (
-        better if seen.finding.whole else partial.residual < 0.5 * fit.residual
+    if (
+        spread < CLEAR * partial.residual
+        or partial.residual > ROUGH
+        or not (better if seen.finding.whole else partial.residual < share * fit.residual)
     ):
         return seen
     q = math.exp(-partial.fall)
@@ -236,6 +255,13 @@ def _or_partial_floor(seen: _Seen, r: np.ndarray, limit: float) -> _Seen:
     )
     figures = {"q": q, "confidence": 0.95, "root_test": q, "why": why, "power": None, "order": None}
     return seen.said(kind=RateKind.FLOOR, floor=partial.level, floor_error=partial.error, limit=limit, **figures)
+
+
+def _is_noisy(y: np.ndarray) -> bool:
+    """Whether y rises by so much that only its highest values were used, and does so at random."""
+    steps = np.sign(np.diff(y))
+    rise = float((np.maximum.accumulate(y[::-1])[::-1] - y).max())
+    return rise > RISE and float(np.mean(steps[1:] != steps[:-1])) >= TURNS
 
 
 def _still_floor(values: np.ndarray, floor: Floor, limit: float, unit: float) -> _Seen:
@@ -249,8 +275,8 @@ def _still_floor(values: np.ndarray, floor: Floor, limit: float, unit: float) ->
     return seen.said(kind=kind, **figures)
 
 
-def _noise_floor(values: np.ndarray, floor: Floor, limit: float | None) -> _Seen:
-    """Values that fall to a level and then fluctuate around it."""
+def _noise_floor(values: np.ndarray, floor: Floor, limit: float | None) -> _Seen | None:
+    """Values that fall to a level and then fluctuate around it; None if they may well go on falling."""
     below = np.flatnonzero(values[: floor.start] - floor.level < TOLD * floor.spread)
     runs = below[np.flatnonzero(np.diff(below, prepend=-2) == 1)]  # the second of two in a row
     start = int(runs[0]) - 1 if len(runs) else floor.start
@@ -266,9 +292,11 @@ def _noise_floor(values: np.ndarray, floor: Floor, limit: float | None) -> _Seen
         return seen.said(why=f"{rate.why}; {where}", **floors)
     if rate.kind is RateKind.LINEAR:
         return seen.said(kind=RateKind.FLOOR, why=f"{rate.why}; {where}", **floors)
+    if 2 * floor.start > len(values):  # no longer than what led to it: a slow fall with slow noise rests like that
+        return None
     root = rate.root_test
     why = f"falls by a factor {root:.4g} a step at last" if root else "falls within a few steps"
-    figures = {"q": root, "order": None, "power": None, "confidence": 0.7 if root else 0.5, "why": f"{why}; {where}"}
+    figures = {"q": root, "order": None, "power": None, "confidence": 0.6 if root else 0.5, "why": f"{why}; {where}"}
     return seen.said(kind=RateKind.FLOOR, **figures, **floors)
 
 

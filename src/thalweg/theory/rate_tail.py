@@ -20,7 +20,8 @@ SMOOTH = 1e-4
 RISE = 0.3
 #: Share of the evidence that decides, and the range of y it takes, in residuals: on the whole window, on a part of it.
 DECIDES, CLEAR, CLEAR_PART = 0.9, 25.0, 8.0
-#: Residual above which a law that is not adequate does not describe a fall that is no faster than geometric.
+#: Residual above which a law that is not adequate has to explain as much as one that is, but for the few values of a
+#: superlinear sequence, whose steps may be erratic.
 ROUGH = 0.4
 #: Residual, in multiples of the noise, up to which a law counts as the whole truth about a window: so much for many
 #: values, and more for n, since n values measure their noise to a share of 1/sqrt(n).
@@ -32,6 +33,10 @@ SUPERLINEAR_RANGE = 3.0
 #: Of a part of a record, the local power k |dy/dk| above which it is not called sublinear, and the bend
 #: d log(slope) / d log k below which it is not called superlinear: a short piece of a line looks like that.
 LOCAL_POWER, PART_BEND = 12.0, 0.3
+#: Values of a window from which on a law that may not decide does not keep others from it.
+MANY = 12
+#: Fewest values of a part that is called superlinear.
+PART_FEWEST = 6
 #: Under order two each fall of y is twice the one before, the last half of all. The ratios that count for it,
 #: the least last fall and its least share of all (under the secant method's order 1.618 it is .38). After a long slow
 #: start the share is less: then the last two ratios themselves must be near two.
@@ -240,7 +245,10 @@ def _weigh_windows(k: np.ndarray, y: np.ndarray) -> Finding:
             continue
         window_k, window_y = thinned(k[mask], y[mask])
         spread = float(np.ptp(window_y))
+        whole = bool(mask.all())
         fits = fit_laws(window_k, window_y)
+        if len(window_k) >= MANY:
+            fits = [fit for fit in fits if believable(fit, window_k, spread, whole)]
         if not fits:
             continue
         level = noise(window_k, window_y)
@@ -250,11 +258,11 @@ def _weigh_windows(k: np.ndarray, y: np.ndarray) -> Finding:
         shares = weigh(fits, count, spread)
         kind = max(shares, key=lambda kind: shares[kind][0])
         share, fit = shares[kind]
-        clear = is_clear(fit, spread, adequate)
-        why = _evidence(fit, fits, window_y, int(mask.sum()), bool(mask.all()))
-        finding = Finding(kind, share, why, fit, bool(adequate and mask.all()), _order(fit, kind))
+        clear = is_clear(fit, spread, adequate, int(mask.sum()))
+        why = _evidence(fit, fits, window_y, int(mask.sum()), whole)
+        finding = Finding(kind, share, why, fit, bool(adequate and whole), _order(fit, kind))
         decided = [other for other in seen if other.kind is not RateKind.UNDECIDED]
-        if not believable(fit, window_k, spread, bool(mask.all())):
+        if not believable(fit, window_k, spread, whole):
             seen.append(Finding(RateKind.UNDECIDED, share, why, fit))
             continue
         if adequate:
@@ -264,7 +272,7 @@ def _weigh_windows(k: np.ndarray, y: np.ndarray) -> Finding:
             if len({other.kind for other in decided}) == 1 and decided[-1].kind in (kind, RateKind.SUPERLINEAR):
                 return replace(decided[-1], confidence=0.85 * decided[-1].confidence)
             why = f"{why}, which does not tell it from {_others(shares, kind)}"
-            return Finding(RateKind.UNDECIDED, share, why, fit, bool(mask.all()))
+            return Finding(RateKind.UNDECIDED, share, why, fit, whole)
         seen.append(finding if share > DECIDES and clear else Finding(RateKind.UNDECIDED, share, why, fit))
     decided = [finding for finding in seen if finding.kind is not RateKind.UNDECIDED]
     if not decided:
@@ -292,7 +300,7 @@ def believable(fit: Fit, k: np.ndarray, spread: float, whole: bool) -> bool:
     end, middle = float(k[-1]), 0.5 * float(k[0] + k[-1])
     if fit.law.kind is RateKind.SUPERLINEAR:
         bend = math.log(fit.slope(end) / fit.slope(middle)) / math.log(end / middle)
-        return spread >= SUPERLINEAR_RANGE and (whole or bend > PART_BEND)
+        return spread >= SUPERLINEAR_RANGE and (whole or (bend > PART_BEND and len(k) >= PART_FEWEST))
     return whole or fit.law.kind is not RateKind.SUBLINEAR or end * fit.slope(end) <= LOCAL_POWER
 
 
@@ -308,18 +316,20 @@ def is_adequate(residual: float, k: np.ndarray, y: np.ndarray) -> bool:
     return residual <= ADEQUATE * (1 + ADEQUATE_FEW / math.sqrt(len(y))) * noise(k, y) + 1e-6 * float(np.ptp(y))
 
 
-def is_clear(fit: Fit, spread: float, adequate: bool) -> bool:
+def is_clear(fit: Fit, spread: float, adequate: bool, count: int) -> bool:
     """Whether y falls by enough, beside the residuals, to say how.
 
     Args:
         fit: The best fit.
         spread: Range of y.
         adequate: Whether its residuals are noise.
+        count: How many values were fitted.
 
     """
-    if adequate:
-        return spread >= CLEAR * fit.residual
-    return spread >= CLEAR_PART * fit.residual and (fit.residual < ROUGH or fit.law.kind is RateKind.SUPERLINEAR)
+    if adequate or fit.residual > ROUGH:
+        few = not adequate and fit.law.kind is RateKind.SUPERLINEAR and count < SHORT
+        return spread >= (CLEAR_PART if few else CLEAR) * fit.residual
+    return spread >= CLEAR_PART * fit.residual
 
 
 def _order(fit: Fit, kind: RateKind) -> float | None:
