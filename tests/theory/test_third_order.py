@@ -79,6 +79,7 @@ def test_measured_third_derivatives_are_the_closed_forms(f, x0, exact):
         (lambda x: np.sin(1000 * x).sum(), [0.3], 1e9 * abs(math.cos(300)), 1e-4),
         (lambda x: -np.log(x).sum() + x.sum(), [1e-8], 2e24, 1e-2),  # a step of the usual length leaves the domain
         (lambda x: ((x - 1e6) ** 3).sum(), [1e6 + 3.0], 6.0, 1e-6),
+        (lambda x: ((x / 1e8) ** 4).sum(), [1e8, 2e8], 48e-24, 1e-6),
     ],
 )
 def test_steps_suit_the_scale_of_the_function(f, x0, exact, within):

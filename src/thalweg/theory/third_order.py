@@ -103,7 +103,7 @@ def largest_third(point: Any, seed: int = 0, starts: int = STARTS, steps: int = 
                 break
             if abs(along) > highest:
                 highest, at = abs(along), u
-            if length <= EPS:
+            if length == 0.0:
                 break
             # The shift keeps the iteration from cycling; the sign of u is free.
             u = (turned if along >= 0 else -turned) + length * u
