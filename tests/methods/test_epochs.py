@@ -12,7 +12,7 @@ from thalweg.core.vector import as_vector, flat
 from thalweg.methods import SGD, SVRG, AdaGrad, Adam, AdamW, ClipNorm, ClipValue, Lion, NagGs, RMSProp
 from thalweg.methods.averaging import ExponentialAverage, PolyakAverage, WeightAverage
 from thalweg.methods.compiled_epochs import compiled
-from thalweg.methods.epochs import COMPILED_FROM, Epoch, Walk, literal, run_epoch
+from thalweg.methods.epochs import COMPILED_FROM, COMPILED_FROM_SPARSE, Epoch, Walk, literal, run_epoch
 from thalweg.methods.rules_momentum import MomentumStep, PlainStep
 from thalweg.methods.schedule import InverseTime, Warmup
 from thalweg.problems import ChangedProblem, FiniteSum, Standardizing
@@ -163,11 +163,12 @@ def test_whether_an_epoch_compiles_follows_from_counts_alone(monkeypatch):
     asked = []
     monkeypatch.setattr("thalweg.methods.compiled_epochs.compiled", lambda *_: asked.append(1))
     start = problem().start()
-    for first, wanted in ((1, 0), (COMPILED_FROM - 31, 0), (COMPILED_FROM - 29, 1), (COMPILED_FROM, 1)):
-        asked.clear()
-        epoch = Epoch(np.arange(N), 4, np.full(N // 4, 0.1), None, first, PlainStep())
-        run_epoch(problem(), epoch, Walk(start, {}, start), None)
-        assert len(asked) == wanted
+    for sparse, least in ((False, COMPILED_FROM), (True, COMPILED_FROM_SPARSE)):
+        for first, wanted in ((1, 0), (least - 31, 0), (least - 29, 1), (least, 1)):
+            asked.clear()
+            epoch = Epoch(np.arange(N), 4, np.full(N // 4, 0.1), None, first, PlainStep())
+            run_epoch(problem(sparse=sparse), epoch, Walk(start, {}, start), None)
+            assert len(asked) == wanted
     asked.clear()
     run_epoch(problem(), epoch, Walk(start, {}, start), False)
     assert not asked
