@@ -181,3 +181,41 @@ def test_closed_forms_near_the_rim_and_beyond():
             green_on_disk(bad, [0.0, 0.0])
     with pytest.raises(tw.InputError, match="rim"):
         harmonic_on_disk(np.cos, [[1 - 1e-6, 0.0]])
+
+
+def test_what_jumps_or_peaks_between_the_nodes_is_refused_until_they_are_enough():
+    """A half circle kept at 1: u = 1/2 + atan2(2y, 1 - r^2)/pi. A smooth peak far from where it is felt: G itself."""
+
+    def step(angle):
+        return np.where(np.sin(angle) > 0, 1.0, 0.0)
+
+    inside, near = np.array([[0.3, 0.5]]), np.array([[0.9, 0.09]])
+    for where in (inside, near):
+        exact = 0.5 + np.arctan2(2 * where[:, 1], 1 - np.square(where).sum(axis=1)) / np.pi
+        np.testing.assert_allclose(harmonic_on_disk(step, where, angular=200_000), exact, atol=1e-4)
+    with pytest.raises(tw.InputError, match="boundary is not resolved at .* by 2000 nodes"):
+        harmonic_on_disk(step, near)
+
+    def peak(x, y, width=0.05):
+        return np.exp(-((x - 0.5) ** 2 + y**2) / (2 * width**2)) / (2 * np.pi * width**2)
+
+    far = np.array([[-0.6, 0.2]])
+    with pytest.raises(tw.InputError, match="source is not resolved at .* by radial=60 and angular=120"):
+        solution_on_disk(peak, far)
+    found = solution_on_disk(peak, far, radial=200, angular=400)
+    np.testing.assert_allclose(found, green_on_disk(far, np.array([0.5, 0.0])), rtol=1e-9)
+
+
+@pytest.mark.parametrize("count", [0, 2.5, True, "a", -3])
+def test_counts_are_whole_numbers(count):
+    where = [[0.1, 0.0]]
+    for call in (
+        lambda: stencil_eigenvalues(count),
+        lambda: solution_on_disk(lambda x, y: x, where, radial=count),
+        lambda: solution_on_disk(lambda x, y: x, where, angular=count),
+        lambda: harmonic_on_disk(np.cos, where, angular=count),
+    ):
+        with pytest.raises(tw.InputError, match="whole number"):
+            call()
+    with pytest.raises(tw.InputError, match="give one each"):
+        square(4).at(where, ["a"] * 25)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -69,6 +70,32 @@ def in_the_disk(name: str, where: Any) -> np.ndarray:
     if out.any():
         raise InputError(f"{name} holds {points[out][0].tolist()}, outside of the unit disk", "give points inside")
     return points
+
+
+def known_values(values: Any, shape: tuple[int, ...], of: str) -> np.ndarray:
+    """Values that were computed before, as float64 of this shape.
+
+    Raises:
+        InputError: There is not one real number each.
+
+    """
+    known = np.asarray(values)
+    if known.dtype.kind not in "fiu" or known.shape != shape:
+        raise InputError(f"values of shape {known.shape} and type {known.dtype} for {shape[0]} {of}", "give one each")
+    return known.astype(np.float64)
+
+
+def whole(name: str, value: Any, least: int, most: float = math.inf) -> int:
+    """The value, if it is a whole number in this range.
+
+    Raises:
+        InputError: It is not.
+
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= most:
+        above = "" if most == math.inf else f" and at most {most}"
+        raise InputError(f"{name}={value!r}", f"give a whole number of at least {least}{above}")
+    return int(value)
 
 
 def positive_time(t: Any, why: str = "") -> float:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.core.errors import InputError
-from thalweg.problems.pde.field import checked_points
+from thalweg.problems.pde.field import checked_points, known_values, whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,9 +83,8 @@ class Mesh:
         """
         from scipy.interpolate import LinearNDInterpolator
 
-        points, known = checked_points("where", where), np.asarray(values, dtype=np.float64)
-        if known.shape != (len(self.points),):
-            raise InputError(f"values has shape {known.shape}", f"give one a point of the mesh: ({len(self.points)},)")
+        points = checked_points("where", where)
+        known = known_values(values, (len(self.points),), "points of the mesh")
         interpolated = LinearNDInterpolator(self.points, known)
         found = np.asarray(interpolated(points))
         beyond = np.isnan(found)
@@ -103,7 +102,7 @@ def square(cells: int) -> Mesh:
         cells: At least 2.
 
     """
-    cells = _checked("cells", cells, 2)
+    cells = whole("cells", cells, 2)
     ticks = np.linspace(0.0, 1.0, cells + 1)
     across, up = np.meshgrid(ticks, ticks, indexing="ij")
     points = np.column_stack([across.ravel(), up.ravel()])
@@ -121,7 +120,7 @@ def disk(rings: int) -> Mesh:
         rings: At least 2.
 
     """
-    rings = _checked("rings", rings, 2)
+    rings = whole("rings", rings, 2)
     points = [np.zeros((1, 2))]
     for k in range(1, rings + 1):
         angle = 2 * np.pi * np.arange(6 * k) / (6 * k)
@@ -158,15 +157,4 @@ def checked_inside(mesh: Mesh, inside: Any) -> np.ndarray:
         InputError: There is not one number a point.
 
     """
-    values = np.asarray(inside, dtype=np.float64)
-    if values.shape != mesh.interior.shape:
-        raise InputError(
-            f"values of shape {values.shape} for {len(mesh.interior)} points inside", "give one each: solution.x"
-        )
-    return values
-
-
-def _checked(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise InputError(f"{name}={value!r}", f"give a whole number of at least {least}")
-    return int(value)
+    return known_values(inside, mesh.interior.shape, "points inside")

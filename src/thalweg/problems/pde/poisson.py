@@ -13,13 +13,16 @@ from typing import Any
 import numpy as np
 
 from thalweg.core.errors import InputError
-from thalweg.problems.pde.field import in_the_disk, values_of
+from thalweg.problems.pde.field import in_the_disk, values_of, whole
 from thalweg.problems.pde.mesh import Mesh, checked_inside, checked_mesh
 from thalweg.problems.quadratic import Quadratic
 
 EPS = float(np.finfo(np.float64).eps)
 #: Least distance from the rim at which Poisson's integral is computed: it takes 36 nodes over that distance.
 NEAREST = 1e-4
+#: Relative difference of two rules on the disk that counts as resolved: what has jumps may come close enough.
+RESOLVED = 1e-4
+MOST_NODES, MOST_RIM_NODES = 2000, 10_000_000
 Field = Callable[[np.ndarray, np.ndarray], Any]
 
 
@@ -87,9 +90,15 @@ def stencil_eigenvalues(cells: int) -> np.ndarray:
         cells: As for ``square``.
 
     Returns:
-        Shape ((cells - 1)^2,). Source: LeVeque, Finite Difference Methods (2007), section 3.4.
+        Shape ((cells - 1)^2,).
+
+    Raises:
+        InputError: cells is no whole number of at least 2.
+
+    Source: LeVeque, Finite Difference Methods (2007), section 3.4.
 
     """
+    cells = whole("cells", cells, 2)
     half = 4 * np.sin(np.arange(1, cells) * np.pi / (2 * cells)) ** 2
     return np.sort((half[:, None] + half).ravel())
 
@@ -130,31 +139,55 @@ def solution_on_disk(source: Field, where: Any, radial: int = 60, angular: int =
     Args:
         source: f.
         where: Points of the disk, shape (m, 2).
-        radial: Nodes along a ray.
-        angular: Rays.
+        radial: Nodes along a ray, at least 4.
+        angular: Rays, at least 4.
 
     Raises:
-        InputError: A point lies outside, or f gives no finite numbers.
+        InputError: A point lies outside, f gives no finite numbers, or the rule does not resolve it: one of three
+            quarters as many nodes and rays gives something else.
 
     """
-    nodes, weights = np.polynomial.legendre.leggauss(radial)
-    # s = t^3 concentrates nodes where the logarithm lives.
-    t, dt = 0.5 * (nodes + 1), 0.5 * weights
-    share, weight = t**3, 3 * t**2 * dt
-    angle = 2 * np.pi * np.arange(angular) / angular
-    ray = np.column_stack([np.cos(angle), np.sin(angle)])
+    radial, angular = whole("radial", radial, 4, MOST_NODES), whole("angular", angular, 4, MOST_NODES)
+    rules = [_rays(radial, angular), _rays(3 * radial // 4, 3 * angular // 4)]
     answers = []
     for x in in_the_disk("where", where):
         if x @ x >= 1:
             answers.append(0.0)
             continue
-        along = ray @ x
-        reach = -along + np.sqrt(np.maximum(along**2 + 1 - x @ x, 0.0))  # to the boundary
-        radius = reach[:, None] * share  # (angular, radial)
-        y = x + radius[..., None] * ray[:, None, :]
-        kernel = _green(x, y) * values_of("source", source, y[..., 0], y[..., 1])
-        answers.append(float((kernel * radius * reach[:, None] * weight).sum() * 2 * np.pi / angular))
+        fine, coarse = (_along(rays, source, x) for rays in rules)
+        _check_resolved("source", x, fine, coarse, f"radial={radial} and angular={angular}")
+        answers.append(fine[0])
     return np.array(answers)
+
+
+def _rays(radial: int, angular: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Directions, shape (angular, 2), and shares of the way to the boundary with their weights, shape (radial,)."""
+    nodes, weights = np.polynomial.legendre.leggauss(radial)
+    # s = t^3 concentrates nodes where the logarithm lives.
+    t = 0.5 * (nodes + 1)
+    angle = 2 * np.pi * np.arange(angular) / angular
+    return np.column_stack([np.cos(angle), np.sin(angle)]), t**3, 3 * t**2 * np.pi * weights / angular
+
+
+def _along(rays: tuple[np.ndarray, np.ndarray, np.ndarray], source: Field, x: np.ndarray) -> tuple[float, float]:
+    """The integral of G(x, y) f(y), and of its size."""
+    ray, share, weight = rays
+    along = ray @ x
+    reach = (-along + np.sqrt(np.maximum(along**2 + 1 - x @ x, 0.0)))[:, None]  # to the boundary
+    radius = reach * share  # (angular, radial)
+    y = x + radius[..., None] * ray[:, None, :]
+    parts = _green(x, y) * values_of("source", source, y[..., 0], y[..., 1]) * radius * reach * weight
+    return float(parts.sum()), float(np.abs(parts).sum())
+
+
+def _check_resolved(
+    name: str, x: np.ndarray, fine: tuple[float, float], coarse: tuple[float, float], nodes: str
+) -> None:
+    if not abs(fine[0] - coarse[0]) <= RESOLVED * fine[1]:
+        raise InputError(
+            f"{name} is not resolved at {x.tolist()} by {nodes}: three quarters of them give something else",
+            f"give more nodes, or a {name} without jumps and narrow peaks",
+        )
 
 
 def harmonic_on_disk(boundary: Callable[[np.ndarray], Any], where: Any, angular: int = 2_000) -> np.ndarray:
@@ -163,13 +196,15 @@ def harmonic_on_disk(boundary: Callable[[np.ndarray], Any], where: Any, angular:
     Args:
         boundary: g as a function of the angle.
         where: Points of the disk, shape (m, 2); on the rim or no closer to it than 1e-4.
-        angular: Nodes of the trapezoidal rule; more are taken near the rim, where the kernel is narrow.
+        angular: Nodes of the trapezoidal rule, at least 4; more are taken near the rim, where the kernel is narrow.
 
     Raises:
-        InputError: A point lies outside or too close to the rim, or g gives no finite numbers.
+        InputError: A point lies outside or too close to the rim, g gives no finite numbers, or the rule does not
+            resolve it: one of three quarters as many nodes gives something else.
 
     Source: Evans (2010), section 2.2.4, equation (45).
     """
+    whole("angular", angular, 4, MOST_RIM_NODES)
     answers = []
     for x in in_the_disk("where", where):
         radius = math.hypot(*x)
@@ -182,7 +217,15 @@ def harmonic_on_disk(boundary: Callable[[np.ndarray], Any], where: Any, angular:
             )
         # The rule's error is radius^nodes.
         nodes = max(angular, math.ceil(math.log(EPS) / math.log(radius))) if radius > 0 else angular
-        angle = 2 * np.pi * np.arange(nodes) / nodes
-        kernel = (1 - radius**2) / ((x[0] - np.cos(angle)) ** 2 + (x[1] - np.sin(angle)) ** 2)
-        answers.append(float((kernel * values_of("boundary", boundary, angle)).mean()))
+        fine, coarse = _around(boundary, x, nodes, 0.0), _around(boundary, x, 3 * nodes // 4, 0.5)
+        _check_resolved("boundary", x, fine, coarse, f"{nodes} nodes")
+        answers.append(fine[0])
     return np.array(answers)
+
+
+def _around(boundary: Callable[[np.ndarray], Any], x: np.ndarray, nodes: int, shift: float) -> tuple[float, float]:
+    """The mean of the kernel times g, and of its size."""
+    angle = 2 * np.pi * (np.arange(nodes) + shift) / nodes
+    kernel = (1 - x @ x) / ((x[0] - np.cos(angle)) ** 2 + (x[1] - np.sin(angle)) ** 2)
+    parts = kernel * values_of("boundary", boundary, angle)
+    return float(parts.mean()), float(np.abs(parts).mean())
