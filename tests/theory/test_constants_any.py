@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import thalweg as tw
+from thalweg.problems.noisy import Noisy
+from thalweg.theory import constants_any
 from thalweg.theory.constants_any import diagnose_point
 from tolerances import arithmetic
 
@@ -173,6 +175,17 @@ def test_the_noise_of_a_module_in_either_precision():
         for name, truth in (("sigma2", exact), ("B_noise", exact / np.square(rows.mean(axis=0)).sum())):
             low, high = found[name].interval
             assert low <= truth <= high and high - low <= 1e-3 * truth, name
+
+
+def test_the_noise_of_many_examples_is_that_of_some(monkeypatch):
+    monkeypatch.setattr(constants_any, "MAX_EXAMPLES", 200)
+    rng = np.random.default_rng(0)
+    for seed in range(5):
+        vectors = rng.standard_t(5, size=(3000, 2))
+        exact = np.square(vectors - vectors.mean(axis=0)).sum(axis=1).mean()
+        found = tw.diagnose(Noisy(tw.Quadratic(np.eye(2), x0=[1.0, 1.0]), vectors), seed=seed).constants["sigma2"]
+        assert found.interval[0] <= exact <= found.interval[1] <= 3 * exact
+        assert "200 examples of 3000" in found.how
 
 
 def test_what_cannot_be_measured_is_refused():

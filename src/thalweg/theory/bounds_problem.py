@@ -153,7 +153,7 @@ class _Known:
     def variance(self) -> float:
         """sigma^2 where it is bounded everywhere: additive noise, or slopes that cannot exceed a number."""
         if isinstance(self.problem, Noisy):
-            return self.diagnosis.constants["sigma2"].interval[1]
+            return float(self.point.gradient_variance)  # the same everywhere
         total = self.sum()
         steepest = max(abs(end) for end in total.loss.bounds.first)
         if not math.isfinite(steepest):

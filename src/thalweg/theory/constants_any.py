@@ -21,6 +21,8 @@ from thalweg.theory.third_order import by_differences, hessian_lipschitz
 MAX_DENSE, LANCZOS_STEPS = 400, 40
 #: Directions along which differences of two lengths are compared.
 DIRECTIONS = 4
+#: Examples up to which the gradient of each is taken one by one, and how far the mean over some of them may be off.
+MAX_EXAMPLES, STANDARD_ERRORS = 2_000, 5.0
 EPS = float(np.finfo(np.float64).eps)
 Interval = tuple[float, float]
 
@@ -60,7 +62,7 @@ def diagnose_point(problem: Any, x: Any, where: str, seed: int = 0) -> Diagnosis
     spent = time.perf_counter() - started
     entries["M"] = hessian_lipschitz(problem, point, where, seed)
     if hasattr(type(point), "sample"):
-        entries |= sampling_noise(problem, point, at_point)
+        entries |= sampling_noise(problem, point, at_point, seed)
     spectrum = Spectrum(values, weights, how)
     return Diagnosis(
         Constants(entries), spectrum, None, time.perf_counter() - started, 4.0 * products + 2.0 * (spent > 0)
@@ -179,31 +181,45 @@ def _cap(point: Any) -> float:
     return float(point.gradient @ point.gradient) / (2 * (gap - rounding)) if gap > 2 * rounding else math.inf
 
 
-def sampling_noise(problem: Any, point: Any, where: str) -> dict[str, Constant]:
+def sampling_noise(problem: Any, point: Any, where: str, seed: int = 0) -> dict[str, Constant]:
     """sigma^2 = E||g_i - g||^2 of one example, and the batch at which noise and gradient are as large.
 
     Args:
         problem: One whose points answer ``sample``.
         point: The point.
         where: How reports name it.
+        seed: Seed of the choice of examples, where there are more than ``MAX_EXAMPLES``.
 
     """
     gradient = flat(point.gradient).astype(np.float64)
-    squares, sizes = [], []
-    for i in range(problem.n):
+    n, how = int(problem.n), "closed form"
+    chosen = np.arange(n)
+    if n > MAX_EXAMPLES:
+        chosen, how = (
+            generator(seed).choice(n, MAX_EXAMPLES, replace=False),
+            f"measured: {MAX_EXAMPLES} examples of {n}",
+        )
+    squares, sizes = np.empty(len(chosen)), np.empty(len(chosen))
+    for k, i in enumerate(chosen):
         one = flat(point.sample(np.array([i]))).astype(np.float64)
-        squares.append(float(np.square(one - gradient).sum()))
-        sizes.append(float(one @ one))
+        squares[k], sizes[k] = float(np.square(one - gradient).sum()), float(one @ one)
     # Every entry of a gradient was rounded in the arithmetic of x, by a few units of its length.
-    off = 16 * eps(point.x) * math.sqrt(max(sizes))
-    variance, square = math.fsum(squares) / problem.n, float(gradient @ gradient)
-    return noise_constants(
-        variance, 2 * off * (math.sqrt(variance) + off), square, 2 * off * (math.sqrt(square) + off), where
-    )
+    off = 16 * eps(point.x) * math.sqrt(sizes.max())
+    variance, square = float(squares.mean()), float(gradient @ gradient)
+    error = 2 * off * (math.sqrt(variance) + off)
+    if n > MAX_EXAMPLES:
+        error += STANDARD_ERRORS * float(squares.std(ddof=1)) / math.sqrt(MAX_EXAMPLES)
+    return noise_constants(variance, error, square, 2 * off * (math.sqrt(square) + off), where, how=how)
 
 
 def noise_constants(
-    variance: float, variance_error: float, square: float, square_error: float, where: str, drawn: str = "one example"
+    variance: float,
+    variance_error: float,
+    square: float,
+    square_error: float,
+    where: str,
+    drawn: str = "one example",
+    how: str = "closed form",
 ) -> dict[str, Constant]:
     """The constants of sampled gradients.
 
@@ -214,6 +230,7 @@ def noise_constants(
         square_error: The same of that.
         where: How reports name the point.
         drawn: What is drawn.
+        how: How sigma^2 was obtained.
 
     """
     law = "sigma^2/B for a batch of B with replacement, times (n-B)/(n-1) without"
@@ -223,10 +240,10 @@ def noise_constants(
         return a / b if b > 0 else math.inf
 
     return {
-        "sigma2": Constant(variance, f"closed form: E||g_i - g||^2 of {drawn}; {law}", where, (low, high)),
+        "sigma2": Constant(variance, f"{how}: E||g_i - g||^2 of {drawn}; {law}", where, (low, high)),
         "B_noise": Constant(
             divide(variance, square),
-            "closed form: sigma^2/||g||^2, the batch whose noise is as large as the gradient",
+            f"{how}: sigma^2/||g||^2, the batch whose noise is as large as the gradient",
             where,
             (low / (square + square_error) if square + square_error > 0 else 0.0, divide(high, square - square_error)),
         ),
