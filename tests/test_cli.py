@@ -268,6 +268,8 @@ def test_compare_prints_a_table_and_draws_it(tmp_path):
     assert (tmp_path / "picture.svg").read_text().startswith("<svg")
     done = thalweg("compare", "iris", "--methods", "newton", "--json", cwd=tmp_path)
     assert json.loads(done.stdout)["methods"][0]["method"] == "newton"
+    done = thalweg("compare", "iris", "--out", "picture.gif", cwd=tmp_path)
+    assert done.returncode == 2 and "hint: use .html" in done.stderr and not done.stdout
     done = thalweg("compare", "iris", "--methods", "nwton", cwd=tmp_path)
     assert done.returncode == 2
     assert "'nwton'" in done.stderr and "hint:" in done.stderr

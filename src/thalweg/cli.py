@@ -24,6 +24,8 @@ app = typer.Typer(
 
 #: Seconds between progress lines.
 PROGRESS_INTERVAL = 0.5
+#: What a comparison may be drawn against, and the files that it may be drawn to.
+AXES, PICTURES = ("pass", "second", "step"), (".html", ".svg", ".png")
 
 
 Data = Annotated[str, typer.Argument(help="A file (CSV, Parquet, LIBSVM, .npz, .npy) or a built-in set.")]
@@ -165,6 +167,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Run several methods on a table: predicted and observed steps, passes and seconds, in one table and picture."""
+    from thalweg.core.errors import InputError
     from thalweg.data import load_table
     from thalweg.methods import REGISTER
     from thalweg.planning import compare as run
@@ -174,6 +177,11 @@ def compare(
     if methods == "list":
         print("\n".join(REGISTER))
         raise typer.Exit(0)
+    # What cannot be drawn is said before the methods run.
+    if axis not in AXES:
+        raise InputError(f"axis={axis!r} is not known", f"use one of {', '.join(AXES)}")
+    if out is not None and out.suffix.lower() not in PICTURES:
+        raise InputError(f"out={str(out)!r}: a picture cannot be saved as {out.suffix!r}", "use .html, .svg or .png")
     problem = prepare(load_table(data, target), loss=loss, l2=l2).problem
     named = None if methods is None else [name.strip() for name in methods.split(",") if name.strip()]
     found = run(problem, named, tol=tol, max_steps=max_steps, max_seconds=max_seconds, seed=seed)
