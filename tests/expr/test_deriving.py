@@ -143,6 +143,32 @@ def test_where_no_matrix_form_exists_an_einsum_and_the_map_are_given(rng):
     np.testing.assert_allclose(D(X=X), -np.einsum("jk,li->ijkl", Y, Y), rtol=0, atol=matrices(10, size=3))
 
 
+def test_stacked_functions(rng):
+    D = derive("[x'*A*x; a'*x]", "x")
+    assert D.text == "[x'*(A+A'); a']"
+    assert D.differential == "df = [dx'*A*x+x'*A*dx; a'*dx]"
+    A, x, a = rng.normal(size=(3, 3)), rng.normal(size=3), rng.normal(size=3)
+    np.testing.assert_allclose(D(A=A, x=x, a=a), [(A + A.T) @ x, a], rtol=matrices(size=3))
+    second = derive("[x'*A*x; a'*x]", "x", order=2)
+    np.testing.assert_allclose(second(A=A, x=x, a=a), [A + A.T, np.zeros((3, 3))], rtol=matrices(size=3))
+    assert not second.is_matrix_form
+    assert derive("[A*x; B*x]", "x", A="2 x 3", B="4 x 3").text == "[A; B]"
+    assert derive("[t*a; s*b]", "t, s", a="2", b="3").text == "[a, vector(0,2); vector(0,3), b]"
+
+
+def test_a_kronecker_product_of_known_sizes_is_differentiated_twice(rng):
+    D = derive("norm2(kron(A,B)*x)^2", "A", order=2, A="2 x 2", B="3 x 3")
+    A, B, x = rng.normal(size=(2, 2)), rng.normal(size=(3, 3)), rng.normal(size=6)
+    X = x.reshape(2, 3) @ B.T  # kron(A, B) x is A X, row after row
+    expected = 2 * np.einsum("ik,jl->ijkl", np.eye(2), X @ X.T)
+    np.testing.assert_allclose(D(A=A, B=B, x=x), expected, rtol=0, atol=matrices(size=6) * np.abs(expected).max())
+
+
+def test_every_function_of_the_notation_is_read_back():
+    for text in ("erf(t)", "arctan(t)", "sinh(t)", "cosh(t)", "log1p(t^2)", "expm1(t)"):
+        assert derive(f"{text}*t^2", "t").is_matrix_form
+
+
 def test_several_scalars():
     D = derive("[x+y; x-y]", "x, y")
     assert D.text == "[1, 1; 1, -1]"

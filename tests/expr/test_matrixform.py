@@ -75,6 +75,11 @@ def slope(text, wrt, order=1):
         ("exp(-normF(X-A)^2)", "X", 1, "2*exp(-normF(X-A)^2)*(A-X)"),
         ("log(t+norm2(C*x-z)^2)", "x", 1, "2*C'*(C*x-z)/(norm2(C*x-z)^2+t)"),
         ("(1+x'*y)^3", "x", 1, "3*(x'*y+1)^2*y"),
+        ("norm2(x)^t", "x", 1, "t*norm2(x)^(t-2)*x"),
+        ("norm2(x)^t", "x", 2, "norm2(x)^(t-2)*t*((t-2)*x*x'/(x'*x)+eye(n))"),
+        ("(q+x'*y)^t", "x", 1, "t*(x'*y+q)^(t-1)*y"),
+        ("det(S)^t", "S", 1, "t*det(S)^t*inv(S)"),
+        ("1/q^t", "q", 1, "-t/q^(t+1)"),
         ("sum(sqrt(vector(1)+(C*x-z).^2))", "x", 1, "C'*((C*x-z)./sqrt((C*x-z).^2+vector(1)))"),
     ],
 )

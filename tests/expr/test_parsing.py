@@ -416,6 +416,7 @@ def test_sizes_may_be_products():
     assert parse("matrix(0,m*n,m*n)").node.shape == ("m", "n", "m", "n")
     assert parse("kron(A,B)+eye(n*m)", A="n x n", B="m x m").node.shape == ("n", "m", "n", "m")
     assert parse("vector(1,2*3)").node.shape == (2, 3)
+    assert parse("kron(A,B)*x", A="2 x 4", B="3 x 5").symbols["x"].shape == (20,)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Small vectors written entry by entry, such as [x+y; x-y]: their entries, and the matrix of given entries."""
+"""Vectors in parts, such as [x+y; x-y] or [A*x; b'*x]: their entries and parts, and the matrix of given ones."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from thalweg.core.errors import UnsupportedError
-from thalweg.expr import matrixform
+from thalweg.expr import matrixform, typeset_latex
 from thalweg.expr.node import Node, build, constant, table
+from thalweg.expr.simplify import simplify
+from thalweg.expr.typeset import Formula, transposed
 
 Cells = Sequence[Sequence[Node]]
 
@@ -61,7 +63,7 @@ def _entry(node: Node, at: tuple[int, ...]) -> Node:
     elif node.op == "transpose":
         inner = dict(zip(node.params[0], at, strict=True))
         return _entry(node.inputs[0], tuple(inner[i] for i in range(len(at))))
-    elif node.op == "broadcast_to" or table()[node.op].elementwise:
+    elif node.op == "broadcast_to" or node.inputs and table()[node.op].elementwise:
         parts = []
         for x in node.inputs:
             own = at[len(at) - x.ndim :]
@@ -79,26 +81,60 @@ def _sizes(node: Node) -> tuple[int, ...]:
     return sizes
 
 
-def matrix_of(rows: Cells) -> Node:
-    """Build the matrix of given scalars, as the parser reads [a, b; c, d]."""
+def stacked(node: Node) -> list[Node] | None:
+    """Give the parts of a vector that is made of numbers and vectors, one below the other; None for any other."""
+    inner = node
+    while inner.op == "reshape":
+        (inner,) = inner.inputs
+    if node.ndim != 1 or inner.op != "concatenate" or inner.params[0] != 0:
+        return None
+    sizes = [x.shape[0] for x in inner.inputs]
+    if any(x.shape[1:] not in ((), (1,)) for x in inner.inputs):
+        return None
+    return [simplify(build("reshape", x, params=(() if d == 1 else (d,),)))
+            for x, d in zip(inner.inputs, sizes, strict=True)]  # fmt: skip
+
+
+def matrix_of(rows: Cells, turned: bool = True) -> Node:
+    """Build the matrix of given parts, as the parser reads [a, b; c, d].
+
+    Args:
+        rows: Numbers, vectors and matrices.
+        turned: Whether the vectors are rows.
+
+    """
     lines = []
     for row in rows:
-        cells = [build("reshape", x, params=((1, 1),)) for x in row]
+        shapes = [x.shape if x.ndim == 2 else (1, *x.shape) if x.shape and turned else (*(x.shape or (1,)), 1)
+                  for x in row]  # fmt: skip
+        cells = [x if x.shape == d else build("reshape", x, params=(d,)) for x, d in zip(row, shapes, strict=True)]
         lines.append(cells[0] if len(cells) == 1 else build("concatenate", *cells, params=(1,)))
     return lines[0] if len(lines) == 1 else build("concatenate", *lines, params=(0,))
 
 
-def text(rows: Cells) -> str:
-    """Write the matrix of given scalars."""
-    return "[" + "; ".join([", ".join([matrixform.text(x) for x in row]) for row in rows]) + "]"
+def formulas(rows: Cells, turned: bool = True) -> list[list[Formula]]:
+    """Give the formulas of a matrix's parts.
+
+    Args:
+        rows: Numbers, vectors and matrices.
+        turned: Whether the vectors are rows.
+
+    """
+    made = [[(matrixform.form(x).formula, x.ndim) for x in row] for row in rows]
+    return [[transposed(f) if turned and rank == 1 else f for f, rank in row] for row in made]
 
 
-def latex(rows: Cells) -> str:
-    """Write the matrix of given scalars in LaTeX."""
-    body = r" \\ ".join([" & ".join([matrixform.latex(x) for x in row]) for row in rows])
+def text(rows: Sequence[Sequence[Formula]]) -> str:
+    """Write the matrix of given parts."""
+    return "[" + "; ".join([", ".join([f.text for f in row]) for row in rows]) + "]"
+
+
+def latex(rows: Sequence[Sequence[Formula]]) -> str:
+    """Write the matrix of given parts in LaTeX."""
+    body = r" \\ ".join([" & ".join([typeset_latex.latex(f) for f in row]) for row in rows])
     return rf"\begin{{bmatrix}} {body} \end{{bmatrix}}"
 
 
-def pretty(rows: Cells) -> str:
-    """Write the matrix of given scalars with Unicode signs."""
-    return "[" + "; ".join([", ".join([matrixform.pretty(x) for x in row]) for row in rows]) + "]"
+def pretty(rows: Sequence[Sequence[Formula]]) -> str:
+    """Write the matrix of given parts with Unicode signs."""
+    return "[" + "; ".join([", ".join([typeset_latex.pretty(f) for f in row]) for row in rows]) + "]"

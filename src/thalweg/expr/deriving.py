@@ -59,7 +59,7 @@ class Derivative:
         inputs: The symbols, in order of appearance.
         steps: The differential rules that were used, if they were asked for.
         checked: How it was checked.
-        cells: The entries of a small vector's derivative by scalars, row by row; else None.
+        cells: The derivatives of a vector's parts, row by row, where it is given in parts; else None.
 
     """
 
@@ -77,7 +77,9 @@ class Derivative:
     @cached_property
     def text(self) -> str:
         """The derivative in the notation that `parse` reads; an einsum where it has no matrix form."""
-        written = self.form.text if self.cells is None else blocks.text(self.cells)
+        written = (
+            self.form.text if self.cells is None else blocks.text(blocks.formulas(self.cells, bool(self.wrt[0].shape)))
+        )
         if self.cells is not None or self.form.is_notation:
             self._read_back(written)
         return written
@@ -137,7 +139,8 @@ class Derivative:
             total = jvp(self.function, {x: _direction(x) for x in self.wrt})
             if self.order > 1:
                 total = jvp(total, {x: _direction(x) for x in self.wrt})
-            return f"{name} = {blocks.text([[x] for x in blocks.entries(total)])}"
+            parts = [[x] for x in blocks.stacked(total) or blocks.entries(total)]
+            return f"{name} = {blocks.text(blocks.formulas(parts, turned=False))}"
         (x,) = self.wrt
         dx = _direction(x)
         first = jvp(self.function, {x: dx})
@@ -149,11 +152,19 @@ class Derivative:
 
     def latex(self) -> str:
         """Write the derivative in LaTeX."""
-        return self.form.latex if self.cells is None else blocks.latex(self.cells)
+        return (
+            self.form.latex
+            if self.cells is None
+            else blocks.latex(blocks.formulas(self.cells, bool(self.wrt[0].shape)))
+        )
 
     def pretty(self) -> str:
         """Write the derivative with Unicode's signs."""
-        return self.form.pretty if self.cells is None else blocks.pretty(self.cells)
+        return (
+            self.form.pretty
+            if self.cells is None
+            else blocks.pretty(blocks.formulas(self.cells, bool(self.wrt[0].shape)))
+        )
 
     def code(self, dialect: str = "numpy") -> str:
         """Write a function of the symbols that computes the derivative.
@@ -277,7 +288,7 @@ def derive(
     engine, normal, first = _derivatives(simple, variables, order)
     cells = _cells(simple, variables, order)
     if cells is not None:
-        normal = _laid_out(blocks.matrix_of(cells), engine.shape)
+        normal = _laid_out(blocks.matrix_of(cells, bool(variables[0].shape)), engine.shape)
     taken = tuple(explain(node, list(variables))) if steps else ()
     checked = _checked(node, first, engine, normal, variables, order, inputs, formula)
     found = Derivative(node, formula, variables, order, engine, normal, inputs, taken, checked, cells)
@@ -352,11 +363,14 @@ def _derivatives(node: Node, variables: Sequence[Node], order: int) -> tuple[Nod
 
 
 def _cells(node: Node, variables: Sequence[Node], order: int) -> blocks.Cells | None:
-    """Give the derivatives of the entries of a small vector by scalars; None for what is better said as a whole."""
+    """Give the derivatives of the parts of a vector; None for what is better said as a whole."""
+    if variables[0].ndim == 1 and order == 1:
+        parts = blocks.stacked(node)
+        return None if parts is None else [[_once(part, variables[0])[1]] for part in parts]
     if any(x.shape for x in variables) or len(variables) == 1 and not _is_block(node):
         return None
     rows = []
-    for entry in blocks.entries(node):
+    for entry in blocks.stacked(node) or blocks.entries(node):
         slopes = [jvp(entry, {x: constant(1.0)}) for x in variables]
         if order > 1:
             slopes = [jvp(slope, {x: constant(1.0)}) for slope, x in zip(slopes, variables, strict=True)]
@@ -377,14 +391,31 @@ def _once(node: Node, x: Node) -> tuple[Node, Node]:
     if not x.shape or not node.shape:
         slope = simplify(gradient(node, x) if x.shape else jvp(node, {x: constant(1.0)}))
         return slope, normal_form(slope)
-    direction = _direction(x)
-    terms = coefficient(expand(jvp(node, {x: direction})), direction)
-    normal = remember(rebuild(terms), terms)
     try:
-        tensor = jacobian(lambda value: substitute([node], {x: value})[0])(x)
+        tensor = simplify(constant(jacobian(lambda value: substitute([node], {x: value})[0])(x)))
     except UnsupportedError:  # matrices of named sizes: the normal form has the tensor
-        return simplify(normal), normal
-    return simplify(constant(tensor)), normal
+        tensor = None
+    normal = _read_off(node, x)
+    if normal is None and tensor is None:
+        raise UnsupportedError(
+            f"the derivative by {x.name} of parts that are laid out anew, with sizes that are names",
+            f"give numbers as sizes ({x.name}='3')",
+        )
+    normal = normal_form(tensor) if normal is None else normal  # type: ignore[arg-type]
+    return simplify(normal) if tensor is None else tensor, normal
+
+
+def _read_off(node: Node, x: Node) -> Node | None:
+    """Read the tensor of a derivative off the differential; None where that is not a sum of products."""
+    parts = blocks.stacked(node) if x.ndim == 1 else None
+    if parts is not None:
+        return _laid_out(blocks.matrix_of([[_once(part, x)[1]] for part in parts]), (*node.shape, *x.shape))
+    direction = _direction(x)
+    try:
+        terms = coefficient(expand(jvp(node, {x: direction})), direction)
+    except InputError:
+        return None
+    return remember(rebuild(terms), terms)
 
 
 def _formula(normal: Node, function: Node, x: Node, order: int) -> matrixform.Form:

@@ -116,6 +116,10 @@ class Sizes:
         if len(a) == len(b):
             shapes = self.shape(a), self.shape(b)
             return all([self.equal(x, y) for x, y in zip(a, b, strict=True)]) or _as_many(*shapes)
+        for one, several in ((a, b), (b, a)):
+            sizes = self.shape(several)
+            if len(one) == 1 and one[0].root().known is None and all(isinstance(d, int) for d in sizes) and sizes:
+                return self.equal(one[0], self.size(math.prod([d for d in sizes if isinstance(d, int)])))
         return _as_many(self.shape(a), self.shape(b))
 
     def _layout(self, place: int, item: Item) -> Layout:

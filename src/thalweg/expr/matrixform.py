@@ -30,6 +30,7 @@ from thalweg.expr.terms import (
     Terms,
     attributes,
     canonical,
+    collected,
     expand,
     is_sum,
     magnitude,
@@ -54,7 +55,7 @@ from thalweg.expr.walk import topological
 
 IN_NOTATION = frozenset([
     "exp", "log", "sqrt", "sin", "cos", "tanh", "abs", "sign", "sigmoid", "relu", "softplus", "inv", "det", "logdet",
-    "softmax",
+    "softmax", "log1p", "expm1", "sinh", "cosh", "arctan", "erf",
 ])  # fmt: skip
 """Operations whose name is a function of the notation."""
 
@@ -267,7 +268,10 @@ class Writer:
             return number(Fraction(0))
         n = whole.number
         self.notation &= isfinite(n)
-        written = [(e > 0, self.scalar(a, magnitude(e))) for a, e in whole.scalars]
+        varying = {a.inputs[0].key: a.inputs[0] for a, _ in whole.scalars if a.op == "pow"}
+        written = [(e > 0, self.scalar(a, magnitude(e))) for a, e in whole.scalars
+                   if a.op != "pow" and a.key not in varying]  # fmt: skip
+        written += [self._varying_power(base, whole.scalars) for base in varying.values()]
         written.sort(key=lambda p: _rank(p[1]))
         if isinstance(n, Fraction):
             top.append(number(Fraction(n.numerator)))
@@ -280,12 +284,30 @@ class Writer:
         below = scaled(bottom, number(Fraction(1)))
         return over(scaled(top, body), below)
 
+    def _varying_power(self, base: Node, scalars: Sequence[tuple[Node, Number]]) -> tuple[bool, Formula]:
+        """Write all powers of a base as one, whose exponent varies; the flag says whether it stands above the line."""
+        exponent: list[Term] = []
+        for a, e in scalars:
+            if a is base:
+                exponent.append(Term(e))
+            elif a.op == "pow" and a.inputs[0] is base:
+                exponent += [Term(t.number * e, t.scalars) for t in expand(a.inputs[1]).terms]
+        root = self._root(base)
+        up = any(t.number > 0 for t in exponent)
+        by = (1 if up else -1) * (1 if root is None else 2)
+        whole = collected((), [Term(t.number * by, t.scalars) for t in exponent])
+        return up, power(self.atom(base) if root is None else root, self.write(whole))
+
+    def _root(self, atom: Node) -> Formula | None:
+        """Write the root of a scalar that is the square of a norm."""
+        if atom.key not in self._roots:
+            self._roots[atom.key] = root_of_square(atom, self)
+        return self._roots[atom.key]
+
     def scalar(self, atom: Node, e: Number) -> Formula:
         """Write a positive power of a scalar; roots of squares are norms."""
         if isinstance(e, Fraction) and e.denominator <= 2 and (is_sum(atom) or e.denominator == 2):
-            if atom.key not in self._roots:
-                self._roots[atom.key] = root_of_square(atom, self)
-            root = self._roots[atom.key]
+            root = self._root(atom)
             if root is not None:
                 norm = power(root, number(2 * e))
                 return norm if e.denominator == 2 else min((norm, self.powered(self.atom(atom), e, False)), key=cost)
@@ -322,6 +344,8 @@ class Writer:
             return call("eye", size_formula(node.params[0]), symmetric=True)
         if node.op == "einsum" and not node.shape:
             return self._closed(node)
+        if node.op == "reshape" and node.shape == tuple([d for d in node.inputs[0].shape if d != 1]):
+            return self._atom(node.inputs[0])
         if node.op == "pow":
             return power(self.write(expand(node.inputs[0])), self.write(expand(node.inputs[1])), bool(node.shape))
         if node.op in ("add", "sub", "neg", "mul", "div", "einsum", "broadcast_to"):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from thalweg.expr.matrixform_network import NoMatrixFormError
 from thalweg.expr.matrixform_slopes import Wrap, slopes, wrapped
 from thalweg.expr.matrixform_squares import parts_of
-from thalweg.expr.node import lazy_eye
+from thalweg.expr.node import Node, lazy_eye
 from thalweg.expr.rows import Dimension, Shape
 from thalweg.expr.terms import Factor, Label, Number, Term, Terms, collected, is_sum, magnitude, ordered, relabelled
 from thalweg.expr.terms import symmetric as is_symmetric
@@ -268,7 +268,14 @@ def _scalar_peel(terms: Terms, term: Term, k: int, writer: Writer) -> Peel:
         return Term(term.number, (*term.scalars[:k], *rest, *term.scalars[k + 1 :]), term.factors)
 
     def finish(rests: Sequence[Term], amount: Number) -> tuple[Shape, Sequence[Term], Wrap]:
-        return terms.shape, rests, lambda f: writer.scalar_part(Term(Fraction(1), ((atom, amount),)), f)
+        taken: tuple[tuple[Node, Number], ...] = ((atom, amount),)
+        if atom.op == "pow":  # with what all terms are divided by of its base: b^p/b^2 is b^(p-2)
+            base = atom.inputs[0]
+            below = max([sum([x for a, x in t.scalars if a is base], Fraction(0)) for t in rests])
+            if below < 0:
+                taken += ((base, below),)
+                rests = [Term(t.number, (*t.scalars, (base, -below)), t.factors) for t in rests]
+        return terms.shape, rests, lambda f: writer.scalar_part(Term(Fraction(1), taken), f)
 
     return Peel(("scalar", atom.key, e > 0, is_sum(atom)), e, len(writer.scalar(atom, magnitude(e)).text), take, finish)
 

@@ -44,7 +44,7 @@ from thalweg.expr.terms_nodes import term_node as term_node
 from thalweg.expr.terms_numbers import Number, exact, magnitude
 from thalweg.expr.terms_order import components as components
 from thalweg.expr.terms_order import ordered as ordered
-from thalweg.expr.terms_powers import EXPANDED_POWER, logarithm, power_of
+from thalweg.expr.terms_powers import EXPANDED_POWER, logarithm, parted_power, power_of
 
 
 def normal(node: Node) -> Node:
@@ -326,6 +326,7 @@ _SPECIAL = {
     **{f: _odd_or_even for f in ("abs", "cos", "cosh", "sin", "sinh", "tanh", "erf", "arctan", "sign", "sigmoid")},
     "softplus": _odd_or_even,
     "log": logarithm,
+    "pow": parted_power,
     "inv": inverse_of,
     "det": determinant,
     "logdet": determinant,

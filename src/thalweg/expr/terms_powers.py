@@ -119,3 +119,35 @@ def _root_of_square(atom: Node, power: Number) -> tuple[Node, Number] | None:
     if atom.op == "square" and not (isinstance(power, Fraction) and power.denominator == 1):
         return build("abs", atom.inputs[0]), 2 * power
     return None
+
+
+def parted_power(atom: Node) -> Terms | None:
+    """Take what is a number out of a varying exponent: b^(p-2) is b^p b^-2, and sqrt(q)^p is q^(p/2).
+
+    Powers of one base then have one form, whatever number their exponents differ by.
+    """
+    base, exponent = atom.inputs
+    if atom.shape:
+        return None
+    terms = expand(exponent).terms
+    moving = [t for t in terms if t.scalars]
+    fixed = sum([t.number for t in terms if not t.scalars], Fraction(0))
+    inner = expand(base).terms
+    inside = inner[0] if len(inner) == 1 else Term(Fraction(0))
+    if inside.number == 1 and len(inside.scalars) == 1 and inside.scalars[0][1] in (Fraction(1, 2), Fraction(1)):
+        ((root, by),) = inside.scalars
+    elif fixed < 0 and _leads_with_one(expand(base)):
+        root, by = base, Fraction(1)
+    else:
+        return None
+    if fixed == 0 and by == 1:
+        return None
+    varying = rebuild(Terms((), tuple([Term(t.number * by, t.scalars) for t in moving])))
+    powers = single(build("pow", root, varying))
+    return collected((), [times(s, t) for s in powers.terms for t in power_of(expand(root), fixed * by).terms])
+
+
+def _leads_with_one(base: Terms) -> bool:
+    """Say whether a sum is the base that its own powers are written with."""
+    (inverse,) = power_of(base, Fraction(-1)).terms or (Term(Fraction(0)),)
+    return len(base.terms) > 1 and inverse.number == 1
