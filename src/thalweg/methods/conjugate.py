@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from thalweg.core.errors import InputError
 from thalweg.core.vector import norm
+from thalweg.methods.check import checked_curvatures
 from thalweg.methods.composed import Descent
 from thalweg.methods.direction import Direction, Proposal, first_trial, repeated_decrease
 from thalweg.methods.method import Method, State
@@ -114,8 +115,9 @@ class ConjugateGradients(Method):
 
     def rate(self, largest: float, smallest: float, *, quadratic: bool = False) -> float:
         """The factor by which f - f* shrinks a step on a quadratic, asymptotically."""
-        root = (largest / smallest) ** 0.5
-        return float((root - 1) / (root + 1)) ** 2 if quadratic else float("nan")
+        largest, smallest = checked_curvatures(largest, smallest)
+        root = (smallest / largest) ** 0.5
+        return ((1 - root) / (1 + root)) ** 2 if quadratic else float("nan")
 
     def init(self, point: Any) -> State:
         """Steepest descent first."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from thalweg.core.check import checked_number
 from thalweg.core.records import Status
 from thalweg.methods.method import Method, State
 
@@ -39,6 +40,9 @@ class LevenbergMarquardt(Method):
     reference: ClassVar[str] = "More, Lecture Notes in Mathematics 630 (1978), 105-116"
     estimates: ClassVar[bool] = True
     stall_steps: ClassVar[int] = 30
+
+    def __post_init__(self) -> None:
+        checked_number("damping", self.damping, "give a number >= 0, or leave it out")
 
     def init(self, point: Any) -> State:
         """The damped step at the start."""

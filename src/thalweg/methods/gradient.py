@@ -15,6 +15,7 @@ from thalweg.core.check import checked_number
 from thalweg.core.errors import InputError
 from thalweg.core.records import Status
 from thalweg.core.vector import Any1D, finite
+from thalweg.methods.check import check_flag, checked_curvatures
 from thalweg.methods.method import Method, Noise, State, ceiling
 
 EPS = float(np.finfo(np.float64).eps)
@@ -44,6 +45,12 @@ def _checked_settings(method: Any) -> None:
     patience = getattr(method, "patience", 1)
     if checked_number("patience", patience, "leave it out", allow_infinity=True) == 0:
         raise InputError(f"patience={patience!r}: expected a number > 0", "leave it out")
+    check_flag("guard", getattr(method, "guard", False))
+
+
+def _check_momentum(momentum: Any) -> None:
+    if not checked_number("momentum", momentum, "give a number in [0, 1)") < 1:
+        raise InputError(f"momentum={momentum!r}: expected a number in [0, 1)", "0.9 is usual")
 
 
 def _inverse(curvature: float) -> float:
@@ -111,13 +118,15 @@ class GradientDescent(Method):
         self, largest: float, smallest: float, *, quadratic: bool = False, noise: Noise | None = None
     ) -> GradientDescent:
         """The step for curvatures between ``smallest`` (mu) and ``largest`` (L)."""
+        largest, smallest = checked_curvatures(largest, smallest)
         step_size = _inverse(0.5 * (largest + smallest) if quadratic else largest)
         return replace(self, step_size=step_size, guard=True)
 
     def rate(self, largest: float, smallest: float, *, quadratic: bool = False) -> float:
         """The factor by which f - f* shrinks a step, at worst."""
-        kappa = largest / smallest
-        return (1 - 2 / (kappa + 1)) ** 2 if quadratic else 1 - 1 / kappa
+        largest, smallest = checked_curvatures(largest, smallest)
+        across = (largest - smallest) / (largest + smallest)
+        return across**2 if quadratic else 1 - smallest / largest
 
     def init(self, point: Any) -> State:
         """Start with the given step."""
@@ -170,8 +179,7 @@ class HeavyBall(Method):
 
     def __post_init__(self) -> None:
         _checked_settings(self)
-        if not checked_number("momentum", self.momentum, "give a number in [0, 1)") < 1:
-            raise InputError(f"momentum={self.momentum!r}: expected a number in [0, 1)", "0.9 is usual")
+        _check_momentum(self.momentum)
 
     @property
     def is_tuned(self) -> bool:
@@ -187,17 +195,18 @@ class HeavyBall(Method):
         self, largest: float, smallest: float, *, quadratic: bool = True, noise: Noise | None = None
     ) -> HeavyBall:
         """Step and momentum for curvatures between ``smallest`` (mu) and ``largest`` (L)."""
+        largest, smallest = checked_curvatures(largest, smallest)
         if not quadratic:
             beta = min(1 - math.sqrt(smallest / largest), MOST_MOMENTUM) ** 2
             return replace(self, step_size=_inverse(largest), momentum=beta, guard=True)
-        root = math.sqrt(largest / smallest)
-        beta = ((root - 1) / (root + 1)) ** 2
+        if smallest == 0:
+            raise InputError("smallest=0: the heavy ball's momentum needs mu > 0", "give mu, or use Nesterov()")
+        beta = _heavy_ball_rate(largest, smallest)
         return replace(self, step_size=(1 + beta) * _inverse(0.5 * (largest + smallest)), momentum=beta)
 
     def rate(self, largest: float, smallest: float, *, quadratic: bool = True) -> float:
         """The factor by which f - f* shrinks a step, asymptotically."""
-        root = math.sqrt(largest / smallest)
-        return ((root - 1) / (root + 1)) ** 2
+        return _heavy_ball_rate(*checked_curvatures(largest, smallest))
 
     def init(self, point: Any) -> State:
         """Start at rest."""
@@ -228,6 +237,11 @@ class HeavyBall(Method):
         return _proposed(following, memory["step_size"], memory, 2.0)
 
 
+def _heavy_ball_rate(largest: float, smallest: float) -> float:
+    root = math.sqrt(smallest / largest)
+    return ((1 - root) / (1 + root)) ** 2
+
+
 # --- Nesterov -------------------------------------------------------------------------------------------------------
 
 
@@ -251,6 +265,8 @@ class Nesterov(Method):
 
     def __post_init__(self) -> None:
         _checked_settings(self)
+        if self.momentum is not None:
+            _check_momentum(self.momentum)
 
     @property
     def is_tuned(self) -> bool:
@@ -261,10 +277,11 @@ class Nesterov(Method):
         self, largest: float, smallest: float, *, quadratic: bool = False, noise: Noise | None = None
     ) -> Nesterov:
         """The step for a largest curvature of ``largest`` (L)."""
-        return replace(self, step_size=_inverse(largest))
+        return replace(self, step_size=_inverse(checked_curvatures(largest, smallest)[0]))
 
     def rate(self, largest: float, smallest: float, *, quadratic: bool = False) -> float:
         """The factor by which f - f* shrinks a step, about."""
+        largest, smallest = checked_curvatures(largest, smallest)
         return 1 - math.sqrt(smallest / largest)
 
     def init(self, point: Any) -> State:

@@ -8,9 +8,8 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from thalweg.core.check import checked_number
-from thalweg.core.errors import InputError
 from thalweg.core.vector import Any1D, Vector, inner, norm
+from thalweg.methods.check import check_count
 from thalweg.methods.direction import Direction, Proposal
 from thalweg.methods.method import State
 from thalweg.methods.metric import LocalMetric
@@ -48,10 +47,8 @@ class LimitedMemory(Direction):
     estimates: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        for name, count, usual in (("memory", self.memory, 20), ("scales", self.scales, 5)):
-            remedy = f"give a number of pairs, e.g. {name}={usual}"
-            if checked_number(name, count, remedy) != int(count) or count < 1:
-                raise InputError(f"{name}={count!r}: expected a whole number above 0", remedy)
+        check_count("memory", self.memory, 20)
+        check_count("scales", self.scales, 5)
 
     def first(self, point: Any, metric: LocalMetric) -> Proposal:
         """-A^-1 g."""

@@ -22,7 +22,9 @@ from thalweg.core.errors import InputError
 from thalweg.core.random import generator
 from thalweg.core.vector import Any1D, as_vector, flat, leafwise, like
 from thalweg.linalg import Factor, factor
+from thalweg.methods.check import check_count, check_symmetric, real_array
 
+DEFINITE = "give a positive definite matrix, or its diagonal"
 #: Diagonal entries of a Hessian below this share of the largest are taken to be that large.
 LEAST_DIAGONAL = 1e-6
 
@@ -196,9 +198,7 @@ class SubsampledHessian(Metric):
     needs: ClassVar[frozenset[str]] = frozenset({"subsampled"})
 
     def __post_init__(self) -> None:
-        remedy = "give the number of examples, e.g. examples=100"
-        if checked_number("examples", self.examples, remedy) != int(self.examples) or self.examples < 1:
-            raise InputError(f"examples={self.examples!r}: expected a whole number above 0", remedy)
+        check_count("examples", self.examples, 100)
         generator(self.seed)
 
     def at(self, point: Any) -> LocalMetric:
@@ -238,11 +238,15 @@ def steepest_step(gradient: Any, metric: Any = None, length: float = 1.0) -> np.
         array([-1., -0.])
 
     """
-    g = np.asarray(gradient, dtype=np.float64)
+    g = real_array("gradient", gradient, "give a vector of finite numbers that are not all zero")
     length = checked_number("length", length, "give the length of the step in the metric")
-    if g.ndim != 1 or not np.isfinite(g).all() or not g.any():
+    if g.ndim != 1 or not g.any():
         raise InputError(f"gradient={gradient!r:.60}", "give a vector of finite numbers that are not all zero")
-    inverse = g if metric is None else _inverse_times(np.asarray(metric, dtype=np.float64), g)
+    inverse = (
+        g
+        if metric is None
+        else _inverse_times(real_array("metric", metric, "give a positive definite matrix, or its diagonal"), g)
+    )
     # The slope is found on a gradient of size 1, so that nothing overflows.
     size = float(np.abs(g).max())
     slope = float((g / size) @ (inverse / size))
@@ -251,7 +255,7 @@ def steepest_step(gradient: Any, metric: Any = None, length: float = 1.0) -> np.
 
 def _inverse_times(A: np.ndarray, g: np.ndarray) -> np.ndarray:
     if A.shape == g.shape:
-        if not (np.isfinite(A).all() and (A > 0).all()):
+        if not (A > 0).all():
             raise InputError(f"metric={A!r:.60} as a diagonal is not positive", "give positive numbers")
         return g / A
     if A.shape != (g.size, g.size):
@@ -266,11 +270,10 @@ def definite_factor(name: str, matrix: Any) -> Factor:
         InputError: It is not.
 
     """
-    A = np.asarray(matrix, dtype=np.float64)
-    if A.ndim != 2 or A.shape[0] != A.shape[1] or not A.size or not np.isfinite(A).all():
-        raise InputError(f"{name} of shape {A.shape} is no square matrix of finite numbers", "give shape (size, size)")
-    if not np.allclose(A, A.T, rtol=1e-10, atol=1e-12 * float(np.abs(A).max())):
-        raise InputError(f"{name} is not symmetric", "give (A + A')/2")
+    A = real_array(name, matrix, "give a matrix of finite numbers, shape (size, size)")
+    if A.ndim != 2 or A.shape[0] != A.shape[1] or not A.size:
+        raise InputError(f"{name} of shape {A.shape} is no square matrix", "give shape (size, size)")
+    check_symmetric(name, A)
     solve = factor(A)
     if not solve.definite:
         raise InputError(f"{name} is not positive definite", "a metric must be: add a multiple of the identity")

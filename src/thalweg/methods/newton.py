@@ -8,10 +8,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from thalweg.core.check import checked_number
+from thalweg.core.errors import InputError
 from thalweg.core.records import Status
 from thalweg.core.vector import Any1D, finite, flat, like, norm
 from thalweg.linalg import CgHistory, Factor, preconditioned_cg
 from thalweg.methods.advance import Advance, advance
+from thalweg.methods.check import check_count, check_flag
 from thalweg.methods.method import Method, State
 from thalweg.methods.search import FixedStep, StrongWolfe
 
@@ -75,6 +78,16 @@ class Newton(Method):
     certifies: ClassVar[bool] = True
     stall_steps: ClassVar[int] = 8
     polish_steps: ClassVar[int] = 12
+
+    def __post_init__(self) -> None:
+        remedy = "leave it out, or give 0 < forcing < 1"
+        if not 0 < checked_number("forcing", self.forcing, remedy) < 1:
+            raise InputError(f"forcing={self.forcing!r}: expected a number between 0 and 1", remedy)
+        if self.share is not None:
+            checked_number("share", self.share, "leave it out, or give 0 for a new factor at every step")
+        if self.first_solver is not None and not isinstance(self.first_solver, Factor):
+            raise InputError(f"first_solver={self.first_solver!r:.60} is no factor", "give thalweg.linalg.factor(H)")
+        check_flag("damped", self.damped)
 
     def init(self, point: Any) -> State:
         """Factor the Hessian at the start, or try the solver that was given."""
@@ -233,6 +246,9 @@ class NewtonCG(Method):
     certifies: ClassVar[bool] = True
     stall_steps: ClassVar[int] = 8
     polish_steps: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        check_count("max_products", self.max_products, 500)
 
     def init(self, point: Any) -> State:
         """The truncated Newton direction at the start."""

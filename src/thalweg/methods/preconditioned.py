@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
+from thalweg.methods.check import checked_curvatures
 from thalweg.methods.composed import Descent
 from thalweg.methods.direction import Steepest
 from thalweg.methods.method import Method, State
@@ -55,6 +56,7 @@ class PreconditionedGradientDescent(Method):
             quadratic: Makes no difference.
 
         """
+        largest, smallest = checked_curvatures(largest, smallest)
         return 1 - smallest / largest
 
     def init(self, point: Any) -> State:

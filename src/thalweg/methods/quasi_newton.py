@@ -16,6 +16,7 @@ from thalweg.core.check import checked_number
 from thalweg.core.errors import InputError
 from thalweg.core.records import Status
 from thalweg.core.vector import Any1D, finite, flat, like, norm
+from thalweg.methods.check import check_flag
 from thalweg.methods.composed import Descent
 from thalweg.methods.direction import Direction, Proposal, first_trial
 from thalweg.methods.limited import FIRST_FLATTEN, LimitedMemory
@@ -71,8 +72,10 @@ class Secant(Direction):
     estimates: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.update not in UPDATES:
+        if not isinstance(self.update, str) or self.update not in UPDATES:
             raise InputError(f"update={self.update!r} is not known", f"use one of {', '.join(UPDATES)}")
+        check_flag("rescaled", self.rescaled)
+        check_flag("damped", self.damped)
 
     def first(self, point: Any, metric: LocalMetric) -> Proposal:
         """-A^-1 g."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from thalweg.core.check import checked_number
 from thalweg.core.errors import InputError
+from thalweg.methods.check import check_symmetric, real_array
 
 #: Least curvature s'y, relative to |s||y|, that an update can be made from: below, it is rounding.
 LEAST_CURVATURE = 1e-14
@@ -218,18 +219,17 @@ def _curvature(s: np.ndarray, y: np.ndarray) -> float:
 
 def _checked(name: str, matrix: Any, s: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     s, y = _vector("s", s), _vector("y", y)
-    array = np.asarray(matrix, dtype=np.float64)
+    array = real_array(name, matrix, f"give {name} of shape (d, d)")
     if s.shape != y.shape or array.shape != (s.size, s.size):
         raise InputError(
             f"{name}, s and y have shapes {array.shape}, {s.shape} and {y.shape}", "give shapes (d, d), (d,) and (d,)"
         )
-    if not np.isfinite(array).all():
-        raise InputError(f"{name} holds a value that is not finite", "give finite numbers")
+    check_symmetric(name, array)
     return array, s, y
 
 
 def _vector(name: str, v: Any) -> np.ndarray:
-    array = np.asarray(v, dtype=np.float64)
-    if array.ndim != 1 or not array.size or not np.isfinite(array).all():
-        raise InputError(f"{name}={v!r:.60} is no vector of finite numbers", f"give {name} of shape (d,)")
+    array = real_array(name, v, f"give {name} of shape (d,)")
+    if array.ndim != 1 or not array.size:
+        raise InputError(f"{name}={v!r:.60} is no vector", f"give {name} of shape (d,)")
     return array

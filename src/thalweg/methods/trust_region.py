@@ -9,6 +9,7 @@ import numpy as np
 
 from thalweg.core.check import checked_number
 from thalweg.core.errors import InputError
+from thalweg.methods.check import check_symmetric, real_array
 
 EPS = float(np.finfo(np.float64).eps)
 #: How far, relatively, the length of a step on the boundary may be from the radius.
@@ -56,11 +57,10 @@ def trust_region_step(gradient: Any, matrix: Any, radius: float) -> RegionStep:
         1.0
 
     """
-    g, B = np.asarray(gradient, dtype=np.float64), np.asarray(matrix, dtype=np.float64)
+    g, B = real_array("gradient", gradient, "give finite numbers"), real_array("matrix", matrix, "give finite numbers")
     if g.ndim != 1 or B.shape != (g.size, g.size) or not g.size:
         raise InputError(f"gradient and matrix have shapes {g.shape} and {B.shape}", "give shapes (d,) and (d, d)")
-    if not (np.isfinite(g).all() and np.isfinite(B).all()):
-        raise InputError("gradient or matrix holds a value that is not finite", "give finite numbers")
+    check_symmetric("matrix", B)
     remedy = "give a radius > 0"
     if checked_number("radius", radius, remedy) == 0:
         raise InputError("radius=0: expected a number > 0", remedy)

@@ -71,6 +71,8 @@ class Residuals:
     def __call__(self, x: Any) -> Any:
         """The residuals at x, shape (m,)."""
         blocks = _blocks(self.residuals(x))
+        if not blocks:
+            raise InputError("the residuals are (): there are none", "return at least one real number")
         if not any(_is_array(block) for block in blocks):
             return np.stack(blocks)
         if len(blocks) == 1:
