@@ -14,6 +14,7 @@ SPECTRA = {
     "multiple of the identity": np.full(20, 5.0),
     "zero": np.zeros(3),
     "tiny": 1e-120 * np.geomspace(1e-3, 1.0, 12),
+    "squares underflow": 1e-170 * np.linspace(1.0, 2.0, 40),
     "huge": 1e120 * np.geomspace(1e-3, 1.0, 12),
 }
 

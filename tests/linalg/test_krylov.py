@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from thalweg.core.errors import InputError
-from thalweg.linalg import CgHistory, power_iteration, preconditioned_cg, spectrum_of
+from thalweg.linalg import CgHistory, lanczos, power_iteration, preconditioned_cg, spectrum_of
 from tolerances import solve as solve_tolerance
 from tolerances import summation
 
@@ -36,6 +36,15 @@ def test_opposite_eigenvalues_leave_a_large_residual(matrix_of):
     assert found.residual > 0.01
 
 
+@pytest.mark.parametrize("scale", [1e-170, 1e170])
+def test_squares_may_leave_the_range_of_floats(matrix_of, scale):
+    matrix = scale * matrix_of(np.linspace(-2, 1, 20))
+    found = power_iteration(matrix, 20, 0, steps=400, tolerance=1e-8)
+    assert abs(found.value / scale + 2) <= found.residual / scale <= 1e-7
+    smallest, largest = lanczos(matrix, 20, 0, steps=20).extremes
+    assert [smallest.value / scale, largest.value / scale] == pytest.approx([-2, 1], abs=summation(20))
+
+
 def test_the_zero_matrix_ends_at_once():
     found = power_iteration(lambda v: 0 * v, 4, 0, steps=50)
     assert (found.value, found.residual, found.products) == (0.0, 0.0, 1)
@@ -55,6 +64,7 @@ def test_power_iteration_repeats_from_a_seed(matrix_of):
         ({"tolerance": float("nan")}, "tolerance=nan"),
         ({"apply": lambda v: v[:1]}, r"shape \(1,\): expected \(3,\)"),
         ({"apply": lambda v: v * np.nan}, "apply returned nan"),
+        ({"apply": np.cumsum}, "apply is not symmetric"),
     ],
 )
 def test_bad_arguments_are_named(changes, message):

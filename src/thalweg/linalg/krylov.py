@@ -13,7 +13,7 @@ from thalweg.core.check import checked_number
 from thalweg.core.random import Seed
 from thalweg.core.random import generator as as_generator
 from thalweg.core.vector import Any1D, eps, flat
-from thalweg.linalg.product import Matrix, Product, checked_count
+from thalweg.linalg.product import ASYMMETRY, Matrix, Product, checked_count, not_symmetric
 from thalweg.linalg.quadrature import Quadrature, tridiagonal
 
 #: Of a curvature p'Hp, in units of eps and of the largest one seen.
@@ -60,7 +60,7 @@ def power_iteration(apply: Matrix, size: int, generator: Seed, *, steps: int = 1
         The last Rayleigh quotient; `interval` is value +- residual.
 
     Raises:
-        InputError: If an argument cannot be used, or a product is not finite or of another shape.
+        InputError: If an argument cannot be used, or a product is not finite, of another shape, or not symmetric.
 
     Example:
         >>> found = power_iteration(lambda v: [1.0, -5.0] * v, 2, 0, steps=50, tolerance=1e-9)
@@ -72,19 +72,30 @@ def power_iteration(apply: Matrix, size: int, generator: Seed, *, steps: int = 1
     steps = checked_count("steps", steps, "pass the number of products to spend, e.g. steps=100")
     checked_number("tolerance", tolerance, "pass a relative residual such as tolerance=1e-3")
     v = as_generator(generator, name="generator").standard_normal(product.size)
-    v /= math.sqrt(float(v @ v))
+    v /= _length(v)
     value = residual = 0.0
+    before: tuple[np.ndarray, float] | None = None
     for count in range(1, steps + 1):
         w = product(v)
-        value = float(v @ w)
-        off = w - value * v
-        norm = math.sqrt(float(w @ w))
+        value, norm = float(v @ w), _length(w)
+        if before is not None:  # v is A u over its length: u'Av is that length too, if A = A'
+            u, expected = before
+            difference = abs(float(u @ w) - expected)
+            if difference > ASYMMETRY * max(expected, norm):
+                raise not_symmetric(difference, max(expected, norm))
         rounding = product.eps * (8 + 2 * math.sqrt(product.size)) * norm
-        residual = math.sqrt(float(off @ off)) + rounding
+        residual = _length(w - value * v) + rounding
         if residual <= tolerance * abs(value) + rounding or count == steps:
             break
-        v = w / norm
+        before, v = (v, norm), w / norm
     return Extreme(value, v, residual, product.count, (value - residual, value + residual))
+
+
+def _length(v: np.ndarray) -> float:
+    """The Euclidean length, also where squares leave the range of floats."""
+    largest = float(np.abs(v).max())
+    scaled = v / largest if largest > 0 else v
+    return largest * math.sqrt(float(scaled @ scaled))
 
 
 @dataclass

@@ -269,11 +269,15 @@ def run(
     alphas, betas = np.empty(limit), np.empty(limit)
     scale = defect = rounding = 0.0
     beta, next_check = 0.0, 1
-    exact = False
+    exact, unit = False, 1.0
     for k in range(1, limit + 1):
         basis[k - 1] = v
         rows = basis[:k]
         w = product(v)
+        if k == 1 and not 1e-100 <= (largest_entry := float(np.abs(w).max())) <= 1e100 and largest_entry > 0:
+            unit = 2.0 ** math.frexp(largest_entry)[1]
+        if unit != 1:  # squares of products stay in range; a power of two rounds nothing
+            w = w / unit
         first = rows @ w
         w = w - first @ rows
         second = rows @ w
@@ -288,7 +292,7 @@ def run(
             others = coefficients[:-1]
             defect += float(others @ others)
             if defect > (ASYMMETRY * scale) ** 2:
-                raise not_symmetric(math.sqrt(defect), scale)
+                raise not_symmetric(unit * math.sqrt(defect), unit * scale)
         noise = product.eps * (8 + 2 * math.sqrt(size)) * scale
         rounding = noise + 2 * math.sqrt(defect)
         exact = k == size or beta <= BREAKDOWN * noise
@@ -301,7 +305,7 @@ def run(
             if all(last[end] <= max(tolerance * abs(ritz[end]), rounding) for end in ((0, -1) if smallest else (-1,))):
                 break
         v = w / beta
-    alphas, betas = alphas[:k].copy(), betas[:k].copy()
+    alphas, betas, rounding = unit * alphas[:k], unit * betas[:k], unit * rounding
     ritz, coordinates = np.linalg.eigh(tridiagonal(alphas, betas))
     return Lanczos(
         size=size,
