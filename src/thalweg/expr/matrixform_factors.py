@@ -24,6 +24,7 @@ from thalweg.expr.typeset import (
     Formula,
     call,
     chain,
+    cost,
     entries,
     entries_over,
     negated,
@@ -153,7 +154,12 @@ def _product(terms: Terms, columns: bool, axis: int, same: _Sides, taken: set[in
     summed = collected(shape, [Term(c * own.number, own.scalars, own.factors) for c, (own, _, _) in same])
     (plus, left), (also, right) = [_minus_first(writer.write(x)) for x in (summed, rest)]
     if not columns:
-        made = chain([left, right] if axis == 0 else [right, transposed(left)])
+        pair = [left, right] if axis == 0 else [right, transposed(left)]
+        other = transposed(pair[0])
+        if pair[0].kind == "sum" and negated(other) == pair[1]:  # (A'-X')*(X-A) is -(X-A)'*(X-A)
+            inner = min(pair[1], other, key=lambda f: (cost(f), not f.text.startswith(("x", "X")), f.text))
+            pair, plus = [transposed(inner), inner], not plus
+        made = chain(pair)
     else:
         turned = _with_same_sign(left, right)
         if turned is not None:

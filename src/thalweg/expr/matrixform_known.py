@@ -9,7 +9,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 from thalweg.expr.node import Node, build
-from thalweg.expr.terms import Factor, Number, Term, Terms, expand, network, rebuild, term_node
+from thalweg.expr.rows import Dimension
+from thalweg.expr.terms import Factor, Label, Number, Term, Terms, counted, expand, network, rebuild, term_node
 from thalweg.expr.terms import collected as collect
 from thalweg.expr.terms_core import joined, negative
 
@@ -23,12 +24,19 @@ def with_softmax(terms: Terms) -> Terms:
 
 
 def with_fewer_sigmoids(terms: Terms) -> Terms:
-    """Turn the sigmoids of a sum around where that leaves fewer terms, to be written as well."""
+    """Turn the sigmoids of a sum around, or make them a tanh, where that leaves fewer terms; to be written as well."""
     atoms = [a for t in terms.terms for a, _ in t.scalars] + [f.atom for t in terms.terms for f in t.factors]
     for atom in {a.key: a for a in atoms if a.op == "sigmoid"}.values():
-        mirrored = _mirrored(terms, atom)
-        if mirrored is not None and len(mirrored.terms) < len(terms.terms):
-            terms = mirrored
+        inside = expand(atom.inputs[0])
+        halved = Terms(inside.shape, tuple([Term(t.number / 2, t.scalars, t.factors) for t in inside.terms]))
+        ways = [(build("sigmoid", rebuild(negative(inside))), Fraction(1), Fraction(-1))]
+        if all(isinstance(t.number, Fraction) and t.number.denominator == 1 for t in halved.terms):
+            ways.append((build("tanh", rebuild(halved)), Fraction(1, 2), Fraction(1, 2)))
+        for other, first, by in ways:
+            better = _replaced(terms, atom, other, first, by)
+            if better is not None and len(better.terms) < len(terms.terms):
+                terms = better
+                break
     return terms
 
 
@@ -80,21 +88,23 @@ def _divided(f: Factor, u: Node, left: int, at_once: int) -> tuple[list[Factor],
     return made, left - count * at_once
 
 
-def _mirrored(terms: Terms, atom: Node) -> Terms | None:
-    """Write 1-sigmoid(-u) for a sigmoid of u; None where a power is no whole one."""
-    other = build("sigmoid", rebuild(negative(expand(atom.inputs[0]))))
+def _replaced(terms: Terms, atom: Node, other: Node, first: Fraction, by: Fraction) -> Terms | None:
+    """Write first + by * other for an atom; None where a power of it is no whole one."""
     made: list[Term] = []
     for t in terms.terms:
         held: list[tuple[Factor | None, Number]] = [(None, e) for a, e in t.scalars if a is atom]
         held += [(f, f.power) for f in t.factors if f.atom is atom]
         opened = [Term(t.number, tuple([x for x in t.scalars if x[0] is not atom]),
                        tuple([f for f in t.factors if f.atom is not atom]))]  # fmt: skip
+        summed: list[tuple[Label, Dimension]] = []
         for f, e in held:
             if not isinstance(e, Fraction) or e.denominator != 1 or e < 0:
                 return None
-            minus = Term(Fraction(-1), ((other, Fraction(1)),)) if f is None else Term(
-                Fraction(-1), (), (Factor(other, f.labels),))  # fmt: skip
+            more = Term(by, ((other, Fraction(1)),)) if f is None else Term(by, (), (Factor(other, f.labels),))
             for _ in range(int(e)):
-                opened = [x for s in opened for x in (s, joined(s, minus))]
-        made += opened
+                opened = [x for s in opened for x in (joined(s, Term(first)), joined(s, more))]
+            if f is not None:
+                pairs = zip(f.labels, f.atom.shape, strict=True)
+                summed += [(label, size) for label, size in pairs if label is not None and label < 0]
+        made += [counted(s, dict(summed).items()) for s in opened]
     return collect(terms.shape, made)

@@ -156,7 +156,7 @@ def _merged(links: list[Link]) -> list[Link]:
         alone = not x.labels or x.identity
         out.append(x) if alone else groups.setdefault(key, []).append(x)
     for key, group in groups.items():
-        if len(group) == 1 or len(key) == 1 and key[0] >= 0 or _is_trace(key, group, links):
+        if len(group) == 1 or len(key) == 1 and key[0] >= 0 or _is_product(key, group, links):
             out += group
             continue
         aligned = [x if x.labels == group[0].labels else x.turned() for x in group]
@@ -166,10 +166,14 @@ def _merged(links: list[Link]) -> list[Link]:
     return out
 
 
-def _is_trace(key: tuple[Label, ...], group: list[Link], links: list[Link]) -> bool:
-    """Say whether two matrices are summed over both their labels, and no other link has these."""
-    inner = len(key) == 2 and key[0] < 0 and key[1] < 0 and len(group) == 2 and not any(x.down for x in group)
-    return inner and not any(set(key) & set(x.labels) for x in links if all(x is not g for g in group))
+def _is_product(key: tuple[Label, ...], group: list[Link], links: list[Link]) -> bool:
+    """Say whether two matrices are multiplied for a trace or a diagonal, no other link having what they sum over."""
+    if len(key) != 2 or key[0] >= 0 or len(group) != 2 or any(x.down for x in group):
+        return False
+    others = [x for x in links if all(x is not g for g in group)]
+    if key[1] < 0:
+        return not any(set(key) & set(x.labels) for x in others)
+    return group[0].formula != group[1].formula and not any(key[0] in x.labels for x in others)
 
 
 def _from_loop(loop: Link, users: int) -> Link:
@@ -224,7 +228,14 @@ def _join(
         if set(first.labels) == set(second.labels):
             rows = first if first.labels[1] == a else first.turned()
             columns_ = second if second.labels[0] == a else second.turned()
-            return [*rest, Link(trace(chain([_solid(rows), _solid(columns_)])), ())]
+            product = chain([_solid(rows), _solid(columns_)])
+            if rows.labels[0] < 0 and len(uses[rows.labels[0]]) == 2:
+                return [*rest, Link(trace(product), ())]
+            turned = transposed(product)
+            return [
+                *rest,
+                Link(call("diag", min(product, turned, key=lambda f: (len(f.text), f.text))), rows.labels[:1]),
+            ]
         left = first if first.labels[1] == a else first.turned()
         right = second if second.labels[0] == a else second.turned()
         plain = chain([_solid(left), _solid(right)])
