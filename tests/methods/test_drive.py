@@ -103,6 +103,26 @@ def test_kinks_end_honestly(method):
             assert solution.value <= 2e-8
 
 
+@pytest.mark.parametrize("method", ["newton", "newton-cg"])
+def test_newton_does_not_creep_at_kinks(method):
+    """The hinge loss: its curvature promises a fall that no step brings, by one unit of rounding after the other."""
+    rows = np.random.default_rng(0).normal(size=(100, 20))
+    problem = tw.problem(
+        lambda w: np.maximum(0, 1 - rows @ w * np.sign(rows[:, 0])).mean() + (w**2).sum() / 100, x0=np.zeros(20)
+    )
+    solution = tw.solve(problem, method, max_steps=1000)
+    assert solution.status is Status.NO_PROGRESS
+    assert solution.value < 0.2
+
+
+def test_a_start_far_out_on_a_plateau_is_no_sign_of_an_endless_fall():
+    """Easom's function, 1e-57 high where the run begins."""
+    problem = tw.problem(lambda x: -np.cos(x).prod() * np.exp(-((x - np.pi) ** 2).sum()), x0=[-5.0, -5.0])
+    solution = tw.solve(problem)
+    assert solution.status in SUCCESS
+    np.testing.assert_allclose(solution.x, np.pi, atol=1e-6)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_converged_run_shows_a_bound_below_its_target(method):
     for problem in (

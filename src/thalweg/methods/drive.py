@@ -25,8 +25,9 @@ from thalweg.methods.kept import Kept
 from thalweg.methods.method import Method, State, ceiling, check_oracles
 from thalweg.methods.noise_floor import LEAST, hovers
 
-#: Steps of a Newton method in which the bound must halve: else it creeps.
-CRAWL_STEPS = 60
+#: Steps of a Newton method in which a proven bound must halve, or one step bring this share of what the model promises:
+#: else it creeps, as at a kink.
+CRAWL_STEPS, CREEPING = 60, 1e-6
 #: Steps without a fall after which a learned model that promises no more than rounding is believed.
 HIDDEN_STEPS = 8
 #: A run that has fallen this many times further than the ceiling is above the start falls without end.
@@ -345,12 +346,19 @@ class _Run:
             if hidden and self._close(state, certificate):
                 return Status.PRECISION_FLOOR
             return Status.NOISE_FLOOR if self._sampled(state) else Status.NO_PROGRESS
-        if certificate.gap <= 0.5 * self.halved[1]:
+        if not self._creeps(state, certificate):
             self.halved = self.steps, certificate.gap
-        crawls = self.method.certifies and self.problem.provable and self.steps - self.halved[0] > CRAWL_STEPS
+        crawls = self.method.certifies and self.steps - self.halved[0] > CRAWL_STEPS
         if not reached and crawls:
             return Status.NO_PROGRESS
         return None
+
+    def _creeps(self, state: State, certificate: Certificate) -> bool:
+        """Whether a step brought next to nothing: of a bound that is proven, or of what the model promises."""
+        if self.problem.provable:
+            return certificate.gap > 0.5 * self.halved[1]
+        values = self.schedule.values
+        return len(values) > 1 and values[-2] - values[-1] <= CREEPING * state.decrement
 
     def _patience(self, state: State) -> float:
         """Steps without a new lowest value before a run counts as stuck: few where a model promises mere rounding."""
@@ -380,7 +388,8 @@ class _Run:
     def _floor(self) -> float:
         """The value below which f is taken to have no minimum."""
         start = self.trace.columns["value"][0]
-        return float(start - BOTTOMLESS * max(self.ceiling - start, self.target))
+        # On a plateau far out, where f is nearly 0, nothing there tells how deep it may be elsewhere.
+        return float(start - BOTTOMLESS * max(self.ceiling - start, self.target, 1.0))
 
     def _separable(self, state: State, reached: bool) -> bool:
         """Whether the point or the direction is one along which the loss falls forever.
