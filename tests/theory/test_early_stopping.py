@@ -194,6 +194,9 @@ def test_curves_are_the_filters_on_a_log_axis_from_the_smallest_mark():
         (lambda: match_steps(RidgeFilter(1e-40), S), "more than 9007199254740992 steps"),
         (lambda: filter_curves({}, S), "expected filters"),
         (lambda: filter_curves({"a": 1.0}, S), "expected filters"),
+        (lambda: filter_curves([RidgeFilter(1.0)], S), "filters is a list; pass a label for each"),
+        (lambda: filter_curves({"a": RidgeFilter(1.0)}, S, points=1), "points=1: no curve"),
+        (lambda: filter_curves({"a": RidgeFilter(1.0)}, S, points="a"), "points='a': expected a whole number"),
         (lambda: filter_curves({"a": RidgeFilter(1.0)}, S, limits={"floor": -1.0}), r"limits\['floor'\]=-1.0"),
     ],
 )
@@ -203,7 +206,7 @@ def test_what_cannot_be_matched_is_refused(make, said):
 
 
 def test_a_truncation_keeps_equal_components_together():
-    """2.2 degrees of freedom are nearest to three components of those that can be told apart: 1, 3 or 4."""
+    """2.4 degrees of freedom are nearest to three components of those that can be told apart: 1, 3 or 4."""
     s = np.array([3.0, 1.0, 1.0 - 1e-16, 0.2])
     given = RidgeFilter(0.48)
     assert given.degrees_of_freedom(s) == pytest.approx(2.38, abs=0.01)

@@ -119,3 +119,14 @@ def test_an_unstable_step_is_refused_once_its_numbers_overflow():
     X, y = data()
     with pytest.raises(InputError, match="stable for step sizes up to 2/s_max"):
         SpectralModel(X, y).solution(GradientDescentFilter(10_000, 10.0))
+
+
+def test_what_is_no_filter_is_refused():
+    with pytest.raises(InputError, match="given=3 is no filter"):
+        SpectralModel(np.eye(2), np.ones(2)).solution(3)
+
+
+def test_torch_tensors_are_data_too():
+    torch = pytest.importorskip("torch")
+    model = SpectralModel(torch.eye(2, requires_grad=True), torch.tensor([1.0, 2.0]))
+    np.testing.assert_allclose(model.solution(RidgeFilter(1.0)), [0.5, 1.0], rtol=tolerances.arithmetic())

@@ -25,7 +25,7 @@ from thalweg.theory.shrinkage import (
     distinct,
     truncation_filter,
 )
-from thalweg.theory.spectral import checked_array, checked_scale
+from thalweg.theory.spectral import checked_array, checked_scale, checked_steps
 
 _CRITERIA = {
     "half": "both keep half of a direction at the same singular value, the threshold of a truncation",
@@ -363,11 +363,15 @@ def filter_curves(
         points: Points of each curve.
 
     Raises:
-        InputError: If there is no filter, or s has no positive value.
+        InputError: If there is no filter, s has no positive value, or there are fewer than 2 points.
 
     """
     values = _checked_spectrum(s)
-    checked_filters("filters", list(filters.values()) if isinstance(filters, Mapping) else filters)
+    if not isinstance(filters, Mapping):
+        raise InputError(f"filters is a {type(filters).__name__}", "pass a label for each: {'ridge': RidgeFilter(1.0)}")
+    checked_filters("filters", list(filters.values()))
+    if checked_steps("points", points) < 2:
+        raise InputError(f"points={points}: no curve", "leave it out, or pass at least 2")
     marks = {
         label: checked_number(f"limits[{label!r}]", value, "leave it out") for label, value in (limits or {}).items()
     }

@@ -104,9 +104,11 @@ class SpectralModel:
             Shape (d,) or (d, k).
 
         Raises:
-            InputError: If the numbers overflow, as those of an unstable step do.
+            InputError: If it is no filter, or the numbers overflow, as those of an unstable step do.
 
         """
+        if not callable(getattr(given, "factor", None)):
+            raise InputError(f"given={given!r:.60} is no filter", "pass one, for instance RidgeFilter(1.0)")
         away, factor = self.along(start), given.factor(self.retained)
         with np.errstate(over="ignore", invalid="ignore"):
             found = self._start(start) + self._right[: self.rank].T @ (factor * away.T).T
@@ -152,6 +154,8 @@ def checked_array(name: str, value: Any, *, negative: bool = True) -> np.ndarray
     wanted = f"finite real numbers{'' if negative else ' >= 0'}"
     if hasattr(value, "toarray"):
         raise InputError(f"{name} is sparse, but its singular vectors are dense", f"pass {name}.toarray() if it fits")
+    if hasattr(value, "detach"):  # a torch tensor
+        value = value.detach().cpu()
     try:
         array = np.asarray(value)
     except (TypeError, ValueError):
