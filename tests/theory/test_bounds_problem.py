@@ -84,6 +84,12 @@ def test_what_is_given_is_not_looked_for():
     assert bounds.gradient_descent.constants_of(problem, [0.0], L=8.0, mu=1 / 32)["gap"] == 0.0
 
 
+def test_costs_are_those_of_any_table():
+    problem = table("logistic", sample_weight=np.arange(1.0, 51.0))
+    assert bounds.newton_flops.constants_of(problem, steps=3) == {"examples": 50, "features": 4, "steps": 3}
+    assert bounds.newton_memory.constants_of(problem) == {"features": 4}
+
+
 FUNCTION = tw.problem(lambda x: np.exp(x).sum() + (x**2).sum(), x0=[1.0, 2.0])
 
 

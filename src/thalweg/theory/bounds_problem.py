@@ -53,8 +53,8 @@ def constants_of(
         "L": known.smoothness, "mu": known.curvature, "M": known.hessian_lipschitz, "L_max": known.single,
         "variance": known.variance, "gap": known.gap, "distance": known.distance,
         "error": lambda: math.sqrt(2 * known.gap()), "value": lambda: float(known.point.value),
-        "gradient_norm": known.gradient_norm, "examples": lambda: int(known.sum().n),
-        "features": lambda: int(known.sum().d), "eigenvalues": known.eigenvalues,
+        "gradient_norm": known.gradient_norm, "examples": lambda: int(known.table().n),
+        "features": lambda: int(known.table().d), "eigenvalues": known.eigenvalues,
     }  # fmt: skip
     return {
         argument: given[argument] if argument in given else sources[argument]()
@@ -136,25 +136,29 @@ class _Known:
     def single(self) -> float:
         if isinstance(self.problem, Noisy):
             return self.smoothness()
-        self.sum()
+        self.evenly_drawn()
         return self._everywhere("L_max").interval[1]
 
-    def sum(self) -> Any:
-        """The problem, if it is a sum over rows that are drawn evenly."""
+    def table(self) -> FiniteSum:
+        """The problem, if it is a sum over the rows of a table."""
         if not isinstance(self.problem, FiniteSum):
             self.refused("the bound is about sums over the rows of a table", "pass what it asks for as numbers")
-        if not isinstance(self.problem.share, float):
+        return self.problem
+
+    def evenly_drawn(self) -> FiniteSum:
+        """The same, if every row is equally likely."""
+        if not isinstance(self.table().share, float):
             self.refused(
                 "the bound assumes that every example is equally likely, and these rows carry weights",
                 "pass L_max= and variance= of the rows times n times their share",
             )
-        return self.problem
+        return self.table()
 
     def variance(self) -> float:
         """sigma^2 where it is bounded everywhere: additive noise, or slopes that cannot exceed a number."""
         if isinstance(self.problem, Noisy):
             return float(self.point.gradient_variance)  # the same everywhere
-        total = self.sum()
+        total = self.evenly_drawn()
         steepest = max(abs(end) for end in total.loss.bounds.first)
         if not math.isfinite(steepest):
             self.refused(
