@@ -110,7 +110,7 @@ def descend_compiled(X, y, step_size, steps):
 
 
 @functools.cache
-def shares(n, dtype, run, steps, seeds=9):
+def shares(n, dtype, run, steps, seeds):
     """The share of each component that gradient descent has recovered after so many steps: the median of targets."""
     X = hilbert(n, n)
     s, right = np.linalg.svd(X)[1:]
@@ -151,7 +151,7 @@ def test_most_counts_of_gradient_descent_are_exact():
     off = []
     for n in HALF_SIZES:
         limit = recoverable_components(hilbert(n, n), np.float16)
-        observed = shares(n, np.float16, descend, 4 * limit.descent_steps)
+        observed = shares(n, np.float16, descend, 4 * limit.descent_steps, 9)  # known from the tests above
         off.append(limit.descent_components - int(np.argmax(observed < 0.5)))
     assert sum(map(abs, off)) <= 2, off
 
@@ -159,7 +159,7 @@ def test_most_counts_of_gradient_descent_are_exact():
 def test_more_steps_than_are_useful_recover_no_further_component():
     for n in (8, 16):
         steps = recoverable_components(hilbert(n, n), np.float16).descent_steps
-        early, late = (shares(n, np.float16, descend, count) for count in (steps, 20 * steps))
+        early, late = (shares(n, np.float16, descend, count, 9) for count in (steps, 20 * steps))
         assert np.argmax(early < 0.5) == np.argmax(late < 0.5)
 
 
