@@ -158,6 +158,26 @@ def test_what_cannot_be_compiled_runs_literally():
     assert compiled(problem(), replace(epoch, transforms=(ClipNorm(0.1),))) is not None
 
 
+def test_what_derives_from_a_rule_or_a_transform_runs_literally():
+    """Whatever it does, its own update is the one to take."""
+
+    class Signed(PlainStep):
+        def update(self, x, gradient, slots, step_size, count):
+            return super().update(x, np.sign(gradient), slots, step_size, count)
+
+    class Heavier(MomentumStep):
+        pass
+
+    class Never(ClipNorm):
+        def __call__(self, x, gradient):
+            return gradient
+
+    epoch = Epoch(np.arange(N), 4, np.full(N // 4, 0.1), None, 1, Signed())
+    for sparse in (False, True):
+        for change in ({}, {"rule": Heavier()}, {"rule": PlainStep(), "transforms": (Never(0.1),)}):
+            assert compiled(problem(sparse=sparse), replace(epoch, **change)) is None
+
+
 def test_whether_an_epoch_compiles_follows_from_counts_alone(monkeypatch):
     """A run repeats to the last bit: nothing is timed."""
     asked = []

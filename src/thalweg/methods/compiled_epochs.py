@@ -31,18 +31,17 @@ def compiled(problem: Any, epoch: Epoch) -> Callable[[Walk], Walk] | None:
     if form is None or form.arrays is None:
         return None
     slope = _slope(form.loss)
-    if slope is None or any(not isinstance(transform, ClipNorm) for transform in epoch.transforms):
-        return None
-    if len(epoch.transforms) > 1:
+    # A class derived from one of these may do something else.
+    if slope is None or [type(transform) for transform in epoch.transforms] not in ([], [ClipNorm]):
         return None
     shape = Shape(
         len(form.arrays) == 3, form.scale is not None, form.weights is not None, epoch.anchor is not None,
         epoch.weights is not None, bool(epoch.transforms), form.several,
     )  # fmt: skip
     if shape.sparse and not (shape.changed or shape.clipped):
-        if isinstance(epoch.rule, PlainStep):
+        if type(epoch.rule) is PlainStep:
             return lambda walk: _lazy(slope, shape, form, epoch, walk)
-        if isinstance(epoch.rule, MomentumStep) and epoch.rule.momentum and not (shape.averaged or shape.anchored):
+        if type(epoch.rule) is MomentumStep and epoch.rule.momentum and not (shape.averaged or shape.anchored):
             return lambda walk: _lazy_momentum(slope, shape, form, epoch, walk)
     if entry_update(epoch.rule) is None:
         return None

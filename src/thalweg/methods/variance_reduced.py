@@ -1,6 +1,6 @@
 """Variance reduction: stochastic gradients corrected at an anchor, so that their noise fades with the distance from it.
 
-On a sum of losses of scalar margins the anchor's gradients are one number an example, at hand from its evaluation.
+On a sum of losses of margins the anchor's gradients are one number a margin, at hand from its evaluation.
 """
 
 from __future__ import annotations
