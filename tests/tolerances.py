@@ -324,3 +324,8 @@ LOGARITHMS = 1e-110
 RATE_SEEN = 0.1
 """Relative, on 1 - q. A linear rate read off a record with 3% of noise, or of a run whose slower modes are just
 gone."""
+
+NEIGHBOURING_UPDATES = 3e-3
+"""Relative. Expected f - f* under a schedule or with an average, beside every update for itself: shares within 0.5% of
+each other count as one in a step, and the middle of a block of steps within 2% for all. Both errors are of second
+order, (0.02)^2/24 of an exponent that is at most some tens where f - f* still falls."""

@@ -10,7 +10,7 @@ import pytest
 import thalweg as tw
 from thalweg.core.records import Status
 from thalweg.planning import compare
-from tolerances import STEPS_ON_QUADRATIC
+from tolerances import PROMISED, STEPS_ON_QUADRATIC
 
 
 def quadratic(kappa=1e3, size=30):
@@ -54,10 +54,43 @@ def test_the_minimum_is_the_known_one_or_proven_or_said_to_be_only_the_lowest_fo
 
 
 def test_what_cannot_be_predicted_is_said_and_not_made_up():
-    found = compare(rosenbrock(), ["newton"])
-    assert math.isnan(found["newton"].prediction.steps)
-    assert "no prediction" in str(found)
+    found = compare(rosenbrock(), ["bfgs"])
+    assert math.isnan(found["bfgs"].prediction.steps)
+    assert "bfgs: none: " in str(found)
     assert found.record()["methods"][0]["predicted"]["steps"] is None
+
+
+def test_newton_foresees_its_end_on_the_way():
+    found = compare(rosenbrock(), ["newton"])["newton"]
+    assert found.prediction.basis.startswith("extrapolated from the first ")
+    assert abs(found.prediction.steps - found.steps) <= 1
+
+
+def test_stochastic_methods_are_foreseen_with_momentum_schedules_and_averages():
+    problem = tw.Noisy.sampled(quadratic(10.0, 6), 1e-3, 200, seed=0)
+    methods = [
+        tw.SGD(0.2, batch_size=10, momentum=0.5),
+        tw.SGD(0.4, batch_size=10, schedule=tw.InverseTime(1000)),
+        tw.SGD(0.4, batch_size=10, schedule=tw.StepDecay(400, 0.5)),
+        tw.SGD(0.4, batch_size=10, average=tw.PolyakAverage(20)),
+        tw.Adam(0.02, batch_size=10),
+    ]
+    found = compare(problem, methods, tol=1e-2, max_steps=200)
+    assert len({row.label for row in found.rows}) == 5
+    for row in found.rows:
+        assert 1 / STEPS_ON_QUADRATIC <= row.prediction.steps / row.steps <= STEPS_ON_QUADRATIC, row.label
+        low, high = row.prediction.steps_interval
+        assert low <= row.prediction.steps <= high
+        how = "followed" if "Adam" in row.settings else "second moments"
+        assert row.prediction.basis.startswith(how)
+
+
+def test_steps_given_on_a_table_are_foreseen_at_its_minimum():
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(200, 5))
+    table = tw.FiniteSum(X, np.where(X[:, 0] + rng.logistic(size=200) > 0, 1.0, -1.0), "logistic", 1e-2)
+    for row in compare(table, [tw.SGD(0.3, batch_size=None), tw.SGD(0.3)], tol=1e-3, max_steps=200).rows:
+        assert 1 / PROMISED <= row.prediction.steps / row.steps <= PROMISED, row.label
 
 
 def test_a_run_that_misses_the_target_has_no_steps_to_it():

@@ -8,7 +8,7 @@ import pytest
 import thalweg as tw
 from thalweg.methods import REGISTER, Newton
 from thalweg.problems import Quadratic
-from thalweg.theory.from_run import steps_from_run
+from thalweg.theory.from_run import foreseen_in_newton, foreseen_in_run, steps_from_run
 from tolerances import PROMISED, STEPS_ON_QUADRATIC
 
 
@@ -82,3 +82,69 @@ def test_bad_arguments_are_named():
         steps_from_run([1.0, 0.5, 0.25, 0.125], 0.0)
     with pytest.raises(tw.InputError, match="at least 4"):
         steps_from_run([1.0, 0.5], 1e-3)
+
+
+# --- What a run foresees of itself on the way -------------------------------------------------------------------------
+
+
+def descents():
+    """f - f* of gradient descent, of a fall that slows down, of one that speeds up, and of a noisy one."""
+    k, rng = np.arange(400.0), np.random.default_rng(0)
+    yield 0.95**k
+    yield 1 / (1 + k / 3) ** 2
+    yield 0.5 * 0.9**k + 0.5 * 0.97**k
+    yield 0.95**k * np.exp(0.05 * rng.normal(size=400))
+
+
+@pytest.mark.parametrize("gaps", list(descents()), ids=["linear", "sublinear", "two rates", "noisy"])
+def test_an_answer_uses_nothing_that_comes_later(gaps):
+    target = 1e-4
+    exact = int(np.flatnonzero(gaps > target)[-1]) + 1
+    found = foreseen_in_run(3.0 + gaps, target, minimum=3.0)
+    seen = int(found.basis.split("first ")[1].split()[0])
+    assert 1 / STEPS_ON_QUADRATIC <= found.steps / exact <= STEPS_ON_QUADRATIC
+    assert seen < found.steps and found.interval[0] < found.steps < found.interval[1]
+    assert len(found.curve[0]) == 0
+    otherwise = np.concatenate([3.0 + gaps[: seen + 1], np.full(50, 17.0)])
+    again = foreseen_in_run(otherwise, target, minimum=3.0)
+    assert (again.steps, again.basis) == (found.steps, found.basis)
+
+
+def test_without_the_minimum_gradients_take_its_place():
+    rng = np.random.default_rng(0)
+    values = np.linspace(0.1, 1, 20)
+    away = rng.normal(size=20) * (1 - values) ** np.arange(300)[:, None]  # gradient descent with alpha = 1
+    f, norms = 5.0 + 0.5 * away**2 @ values, np.linalg.norm(away * values, axis=1)
+    exact = int(np.flatnonzero(f - 5.0 > 1e-8)[-1]) + 1
+    found = foreseen_in_run(f, 1e-8, None, norms)
+    assert 1 / STEPS_ON_QUADRATIC <= found.steps / exact <= STEPS_ON_QUADRATIC
+    assert "f* estimated" in found.basis
+
+
+@pytest.mark.parametrize(
+    "values",
+    [np.full(50, 2.0), 1.0 + np.arange(50.0), np.cos(np.arange(90.0)), [3.0, 2.0], [], 0.999 ** np.arange(100)],
+    ids=["flat", "rising", "around", "short", "empty", "slow"],
+)
+def test_what_tells_nothing_foresees_nothing(values):
+    found = foreseen_in_run(values, 1e-6, minimum=-5.0 if len(values) == 90 else 0.0)
+    assert math.isnan(found.steps) and found.basis.startswith("none: ")
+
+
+@pytest.mark.parametrize("start", [0.1, 1.0, 10.0])
+def test_newton_is_seen_to_square_its_gap(start):
+    """Newton's iterates on f = exp(x) - x - 1, with steps of at most one."""
+    x, values = start, []
+    for _ in range(30):
+        values.append(math.exp(x) - x - 1)
+        x -= max(min((math.exp(x) - 1) / math.exp(x), 1.0), -1.0)
+    gaps = np.array(values)
+    exact = int(np.flatnonzero(gaps > 1e-12)[-1]) + 1
+    found = foreseen_in_newton(gaps, 1e-12)
+    assert abs(found.steps - exact) <= 1
+    assert math.isnan(foreseen_in_newton(gaps[:3], 1e-12).steps)  # over before three gaps told anything
+
+
+def test_a_run_that_falls_slower_than_every_power_takes_longer_than_any_number():
+    slow = 1 / np.log(np.arange(2, 400.0))
+    assert not steps_from_run(slow, 1e-6, minimum=0.0).steps < 1e6

@@ -23,6 +23,7 @@ from thalweg.core.vector import flat, like
 from thalweg.methods import REGISTER, Method, drive
 from thalweg.methods.kept import describe
 from thalweg.methods.method import check_oracles
+from thalweg.methods.stochastic import Stochastic
 from thalweg.planning.machine import machine_profile
 from thalweg.planning.rank import make_plan
 from thalweg.planning.working import (
@@ -34,8 +35,11 @@ from thalweg.planning.working import (
     default_target,
     has_own_step,
 )
+from thalweg.problems import ChangedProblem, FiniteSum, Standardizing
 from thalweg.theory import Rehearsal
 from thalweg.theory.expected import LocalModel, expected, local_model, rehearsed
+from thalweg.theory.from_run import foreseen_in_newton, foreseen_in_run
+from thalweg.theory.predict import Foresight
 
 #: Methods compared unless others are named.
 USUAL = ("newton", "newton-cg", "l-bfgs", "nesterov", "gradient-descent")
@@ -90,7 +94,7 @@ def compare(
     chosen = [chosen_method(problem, method) for method in (USUAL if methods is None else methods)]
     if not chosen:
         raise InputError("methods is empty", f"name some of {', '.join(REGISTER)}")
-    if len({describe(method) for method in chosen}) < len(chosen):
+    if len({_settings(method) for method in chosen}) < len(chosen):
         raise InputError("methods names the same method twice", "give each once, or with other settings")
     max_steps, max_seconds = checked_budget(max_steps, max_seconds, "20,000", "30 s")
     generator(seed)
@@ -109,7 +113,8 @@ def compare(
         for label, method in zip(labels, chosen, strict=True):
             ready = working.ready(method, seed, target)
             prediction = foresight.prediction(ready, label, target)
-            ran.append((ready, prediction, *_run(working, ready, target, max_steps, max_seconds)))
+            solution, path = _run(working, ready, target, max_steps, max_seconds)
+            ran.append((ready, foresight.on_the_way(prediction, ready, solution, target), solution, path))
         minimum, source = _minimum(working, [solution for _, _, solution, _ in ran])
     rows = tuple(
         _compared(label, ready, prediction, solution, path, math.nan if source == NO_MINIMUM else minimum, target)
@@ -131,7 +136,12 @@ def _offers(method: Method, working: Working) -> bool:
 def _labels(methods: Sequence[Method]) -> list[str]:
     """Names, with settings where two share one."""
     shared = Counter(method.name for method in methods)
-    return [method.name if shared[method.name] == 1 else describe(method) for method in methods]
+    return [method.name if shared[method.name] == 1 else _settings(method) for method in methods]
+
+
+def _settings(method: Method) -> str:
+    """The settings of a method, with schedule and average where it has them."""
+    return repr(method) if isinstance(method, Stochastic) else describe(method)
 
 
 def _pass_seconds(working: Working) -> float:
@@ -153,15 +163,25 @@ class _Foresight:
     model: LocalModel | None
     rehearsal: Rehearsal | None
     pass_seconds: float
+    minimum: float | None
 
     @classmethod
     def of(cls, working: Working, target: float, seed: int) -> _Foresight:
         pass_seconds = _pass_seconds(working)
-        if working.change is not None and not working.quadratic:
-            rehearsal = make_plan(working.problem, target, seed=seed).rehearsal
-            return cls(working, None, rehearsal, pass_seconds)
+        if isinstance(working.given, FiniteSum) and not working.quadratic:
+            change = working.change or Standardizing(working.given)
+            scaled = ChangedProblem(working.given, change) if working.change is None else working.problem
+            rehearsal = make_plan(scaled, target, seed=seed).rehearsal
+            assert rehearsal is not None
+            whole = rehearsal.point.problem is scaled
+            minimum = float(rehearsal.point.value) if whole else None
+            if working.change is None:
+                least = working.problem.at(working.given.centred(change.forward(rehearsal.minimum)))
+                rehearsal = rehearsal.at(least, working.problem.at(working.start))
+            return cls(working, None, rehearsal, pass_seconds, minimum)
         model = local_model(working.problem.at(working.start), quadratic=working.quadratic, seed=seed)
-        return cls(working, model, None, pass_seconds)
+        known = getattr(working.problem, "minimum", None)
+        return cls(working, model, None, pass_seconds, None if known is None else float(known))
 
     def prediction(self, method: Method, label: str, target: float) -> Prediction:
         """Made before the method's first step."""
@@ -170,7 +190,32 @@ class _Foresight:
         else:
             assert self.rehearsal is not None
             seen = rehearsed(self.working.problem, self.rehearsal, method, self.working.start, target)
-        low, high = (factor * seen.steps for factor in SPREAD)
+        return self._priced(method, label, seen)
+
+    def on_the_way(self, prediction: Prediction, method: Method, solution: Solution, target: float) -> Prediction:
+        """What the run's first steps foresee, where theory knew nothing before, or a model that is only near."""
+        trace = solution.trace
+        # Sampled gradients on a table that is no quadratic: the model at the minimum misses the way there.
+        near = self.rehearsal is not None and method.noisy
+        if not len(trace) or not (math.isnan(prediction.steps) or near):
+            return prediction
+        if method.certifies:
+            seen = foreseen_in_newton(trace["gap"], target)
+        elif method.estimates and not self.working.problem.provable:
+            seen = foreseen_in_run(trace["gap"], target, 0.0)
+        else:
+            seen = foreseen_in_run(trace["value"], target, self.minimum, trace["gradient_norm"])
+        if math.isnan(seen.steps):
+            why = f"; {seen.basis.removeprefix('none: ')}" if math.isnan(prediction.steps) else ""
+            return replace(prediction, basis=prediction.basis + why)
+        if math.isfinite(prediction.steps):
+            seen = replace(seen, basis=f"{seen.basis}; before it, {prediction.steps:.0f} by {prediction.basis}")
+        per_step = float(trace["passes"][-1]) / max(float(trace["step"][-1]), 1.0)
+        return self._priced(method, prediction.method, replace(seen, passes=per_step * seen.steps))
+
+    def _priced(self, method: Method, label: str, seen: Foresight) -> Prediction:
+        """With what it costs on this machine."""
+        low, high = seen.interval or (SPREAD[0] * seen.steps, SPREAD[1] * seen.steps)
         overhead = machine_profile().step_seconds
         per_step = overhead.get(method.name, overhead["gradient-descent"])
         seconds = seen.passes * self.pass_seconds + seen.steps * per_step
@@ -242,7 +287,7 @@ def _compared(
     reached = first < len(gaps)
     at = {name: float(trace[name][first]) if reached else math.nan for name in ("step", "passes", "seconds")}
     return Compared(
-        label, describe(method), prediction, replace(solution), float(solution.value - minimum),
+        label, _settings(method), prediction, replace(solution), float(solution.value - minimum),
         at["step"], at["passes"], at["seconds"], path,
     )  # fmt: skip
 

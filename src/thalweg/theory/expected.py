@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from thalweg.core.errors import ThalwegError
 from thalweg.core.random import generator
 from thalweg.core.vector import flat, like
-from thalweg.linalg import lanczos
+from thalweg.data.samplers import Sampler
+from thalweg.linalg import lanczos, preconditioned_cg
+from thalweg.methods import GradientDescent, HeavyBall
 from thalweg.methods.method import Method
-from thalweg.methods.schedule import Constant
-from thalweg.methods.stochastic import BATCH_SIZE
-from thalweg.methods.stochastic_methods import SGD
-from thalweg.theory.on_spectrum import sampled_steps_on_spectrum, steps_on_spectrum
-from thalweg.theory.predict import Foresight, Rehearsal, foresee
+from thalweg.methods.metric import Euclidean, HessianMetric
+from thalweg.methods.stochastic import BATCH_SIZE, Stochastic, batch_passes
+from thalweg.theory.followed import followed
+from thalweg.theory.on_spectrum import steps_on_spectrum
+from thalweg.theory.predict import Foresight, Rehearsal, foresee, nothing
+from thalweg.theory.second_moments import MAX_UPDATES, GradientNoise, SecondMoments, why_not_linear
 
 #: Parameters up to which the Hessian is diagonalised; beyond, Lanczos from the gradient sees it.
 MAX_DENSE, MAX_PRODUCTS = 700, 80
@@ -26,7 +30,12 @@ FLAT = 1e-14
 SLOPE = 1e-7
 #: Examples whose gradients tell the noise along eigenvectors.
 MAX_EXAMPLES = 400
-UNKNOWN: tuple[np.ndarray, np.ndarray] = (np.zeros(0), np.zeros(0))
+#: The model at the start is believed when the one at its minimum expects to fall by at most this share of it.
+TRUSTED = 0.01
+#: Without eigenvectors: Lanczos runs from mixed differences of examples' gradients, and products spent on each.
+NOISE_STARTS, NOISE_PRODUCTS = 4, 30
+#: Residual, and products, of the solve for the minimum of a quadratic without eigenvectors.
+SOLVED, MAX_SOLVING = 1e-8, 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +47,12 @@ class LocalModel:
         away: Distance from the model's minimum along each, shape (m,).
         basis: Eigenvectors (size, m), or None where only products were used.
         convex: Whether no eigenvalue is negative beyond rounding.
-        bounded: Whether the model has a minimum: no slope along a direction without curvature.
         exact: Whether the problem is this quadratic.
-        point: Where gradients of examples are taken; None where there are none.
+        point: Where it was made.
+        bounded: Whether the model has a minimum: no slope along a direction without curvature.
+        minimum: A point at its minimum, where that is known already.
+        left: f - f* that a second model, at the minimum of this one, expects there, over that of this one: how far off
+            this one is.
 
     """
 
@@ -51,6 +63,19 @@ class LocalModel:
     exact: bool
     point: Any = None
     bounded: bool = True
+    minimum: Any = None
+    left: float = 0.0
+
+    @property
+    def at_minimum(self) -> Any:
+        """A point at the minimum of the model."""
+        if self.minimum is not None:
+            return self.minimum
+        x, gradient = self.point.x, self.point.gradient
+        if self.basis is not None:
+            return self.point.problem.at(x - like(x, self.basis @ self.away))
+        step, *_ = preconditioned_cg(self.point.hvp, gradient, lambda r: r, SOLVED, MAX_SOLVING)
+        return self.point.problem.at(x - step)
 
     @property
     def gap(self) -> float:
@@ -67,6 +92,18 @@ def local_model(point: Any, *, quadratic: bool = False, seed: int = 0) -> LocalM
         seed: Seed of a random start where the gradient is zero.
 
     """
+    model = _measured(point, quadratic, seed)
+    if quadratic or not (model.convex and model.bounded) or model.gap == 0:
+        return model
+    try:
+        least = _measured(model.at_minimum, False, seed)
+    except (ThalwegError, np.linalg.LinAlgError):
+        return replace(model, left=math.inf)
+    known = least.convex and least.bounded and math.isfinite(least.gap)
+    return replace(model, left=least.gap / model.gap if known else math.inf)
+
+
+def _measured(point: Any, quadratic: bool, seed: int) -> LocalModel:
     gradient = flat(point.gradient).astype(np.float64)
     if len(gradient) <= MAX_DENSE:
         eigenvalues, basis = np.linalg.eigh(point.hessian)
@@ -102,28 +139,29 @@ def expected(problem: Any, model: LocalModel, method: Method, target: float) -> 
         target: Wanted f - f*, positive.
 
     Returns:
-        Steps nan where theory has nothing to say: a start that is not convex, or whose model has no minimum; a method
-        whose steps depend on more than eigenvalues (adaptive ones); Newton's method on what is not a quadratic. The
-        basis says which.
+        The basis says how it was obtained: in closed form, by second moments, or by following the method on the
+        quadratic. Steps nan, and the reason, where a model at the start has nothing to say: it is not convex, has no
+        minimum, is far off there; or the problem is no quadratic and the method's steps depend on more than
+        eigenvalues. Such runs are foreseen from their first steps (``foreseen_in_run``).
 
     """
     where = "the quadratic itself" if model.exact else "the quadratic model at the start"
     if not model.convex:
-        return Foresight(
-            math.nan, math.nan, UNKNOWN, "no prediction: the Hessian at the start has negative eigenvalues"
-        )
+        return nothing("the Hessian at the start has negative eigenvalues")
     if not model.bounded:
-        return Foresight(
-            math.nan, math.nan, UNKNOWN, f"no prediction: {where} falls along a direction without curvature"
-        )
-    if method.noisy:
-        return _sampled(problem, model, method, target, where)
-    if not method.rotates:
-        return Foresight(math.nan, math.nan, UNKNOWN, "no prediction: its steps depend on the axes, not on eigenvalues")
+        return nothing(f"{where} falls along a direction without curvature")
+    if model.left > TRUSTED:
+        return nothing(f"at the minimum of {where} another one expects to fall by {model.left:.2g} of that")
+    sampled = method.noisy and hasattr(type(model.point), "sample")
+    if isinstance(method, Stochastic) and not why_not_linear(method, sampled, model.basis is not None):
+        return _by_moments(problem, model, method, target, sampled, where)
+    if sampled or not commutes(method):
+        if model.exact:
+            return followed(model.point, min(model.at_minimum.value, model.point.value), method, target)
+        return nothing("its steps depend on more than eigenvalues, on what is not quadratic")
     if method.certifies and not model.exact:
-        return Foresight(math.nan, math.nan, UNKNOWN, "no prediction: Newton's steps on what is not quadratic")
-    found = steps_on_spectrum(method, model.eigenvalues, model.away, target)
-    return Foresight(found.steps, 2.0 * (found.steps + 1), found.curve, f"{where}: the method on its eigenvalues")
+        return nothing("Newton's steps on what is not quadratic")
+    return _on_eigenvalues(method, model, target, where)
 
 
 def rehearsed(problem: Any, rehearsal: Rehearsal, method: Method, x: Any, target: float) -> Foresight:
@@ -137,55 +175,115 @@ def rehearsed(problem: Any, rehearsal: Rehearsal, method: Method, x: Any, target
         target: Wanted f - f*, positive.
 
     """
-    if method.noisy:
+    if isinstance(method, Stochastic) and not why_not_linear(method, method.noisy, rehearsal.modes is not None):
         eigenvalues, away = rehearsal.seen_from(x)
         basis = None if rehearsal.modes is None else rehearsal.modes[1]
-        # Noise does not vanish at the minimum of the rows: gradients of single examples differ there most of all.
-        model = LocalModel(eigenvalues, away, basis, True, False, problem.at(rehearsal.minimum))
-        return _sampled(problem, model, method, target, f"rehearsal on {rehearsal.rows} rows")
-    if not method.rotates:
-        return Foresight(math.nan, math.nan, UNKNOWN, "no prediction: its steps depend on the axes, not on eigenvalues")
+        model = LocalModel(eigenvalues, away, basis, True, False, problem.at(x), True, problem.at(rehearsal.minimum))
+        return _by_moments(problem, model, method, target, method.noisy, f"rehearsal on {rehearsal.rows} rows")
+    if method.noisy or not commutes(method):
+        return nothing("its steps depend on more than eigenvalues, on what is not quadratic")
     return foresee(rehearsal, method, x, target)
 
 
-def _sampled(problem: Any, model: LocalModel, method: Method, target: float, where: str) -> Foresight:
-    """SGD with a constant step: additive noise as it is at the model's point, batches as if drawn with replacement."""
-    plain = isinstance(method, SGD) and not (method.momentum or method.transforms or method.clip_norm is not None)
-    if not isinstance(method, SGD) or not plain or not isinstance(method.schedule, Constant) or method.average:
-        return Foresight(math.nan, math.nan, UNKNOWN, "no prediction: theory covers SGD with a constant step alone")
-    if not hasattr(problem, "n") or model.point is None:
-        return Foresight(math.nan, math.nan, UNKNOWN, "no prediction: the problem is no sum of examples")
-    asked = BATCH_SIZE if isinstance(method.batch_size, str) else method.batch_size or problem.n
-    batch = min(asked, problem.n)
-    variances = variances_along(model.point, model.basis)
-    updates = max(problem.n // batch, 1)  # an epoch is a step
-    seen = sampled_steps_on_spectrum(
-        float(method.step_size or 0.0), model.eigenvalues, model.away, variances, batch, target
-    )
-    epochs = seen.steps / updates
-    curve = seen.curve[0] / updates, seen.curve[1]
-    return Foresight(
-        math.ceil(epochs) if math.isfinite(epochs) else epochs,
-        4.0 * epochs + 2.0,
-        curve,
-        f"{where}: second moments of SGD with additive noise",
+def commutes(method: Method) -> bool:
+    """Whether a method takes the same steps in rotated variables."""
+    plain = not isinstance(method, Stochastic) or not why_not_linear(method, False, False)
+    return (
+        method.rotates and plain and isinstance(getattr(method, "metric", HessianMetric()), (Euclidean, HessianMetric))
     )
 
 
-def variances_along(point: Any, basis: np.ndarray | None, seed: int = 0) -> np.ndarray | float:
-    """sigma_i^2 of one example's gradient along each eigenvector, shape (m,), from at most ``MAX_EXAMPLES`` examples.
+def _on_eigenvalues(method: Method, model: LocalModel, target: float, where: str) -> Foresight:
+    found = steps_on_spectrum(method, model.eigenvalues, model.away, target)
+    closed = isinstance(method, (GradientDescent, HeavyBall))
+    basis = f"closed form on {where}" if closed else f"followed on the eigenvalues of {where}"
+    return Foresight(found.steps, 2.0 * (found.steps + 1), found.curve, basis)
 
-    Without a basis the mean over all directions, one number.
+
+def _by_moments(
+    problem: Any, model: LocalModel, method: Stochastic, target: float, sampled: bool, where: str
+) -> Foresight:
+    """Linear updates: the second moments of their state."""
+    if not sampled:
+        noise, eigenvalues, away = GradientNoise(0.0), model.eigenvalues, model.away
+        passes, law = 2.0 if method.average is None else 4.0, "whole gradients"
+    else:
+        noise, eigenvalues, away = noise_of_sum(model)
+        batch = BATCH_SIZE if isinstance(method.batch_size, str) else method.batch_size or problem.n
+        sampler = Sampler(problem.n, batch, method.sampling)
+        passes = 2.0 + batch_passes(problem, sampler, sampler.updates)
+        drawn = "with replacement" if method.sampling == "replacement" else "from shuffled epochs"
+        law = f"noise that grows with f - f* as between start and minimum, batches of {sampler.batch_size} {drawn}"
+    minimiser = None
+    if model.basis is not None:
+        minimiser = model.basis.T @ flat(model.point.x).astype(np.float64) - model.away
+    seen = SecondMoments(method, eigenvalues, away, noise, minimiser).until(target)
+    basis = f"second moments on {where}: {law}"
+    if math.isnan(seen.steps):
+        basis = f"none: second moments on {where} are above the target still after {MAX_UPDATES:,} updates"
+    return Foresight(seen.steps, passes * seen.steps + 2.0, seen.curve, basis, seen.interval if sampled else None)
+
+
+def noise_of_sum(model: LocalModel) -> tuple[GradientNoise, np.ndarray, np.ndarray]:
+    """The noise of a finite sum near a minimum, with eigenvalues and distances, (m,), that it is told along.
+
+    Examples' gradients are compared at the minimum and at the start: what their variances gain on the way to the start
+    is taken to be proportional to f - f*. Without a basis, Lanczos runs from differences of examples' gradients add
+    nodes at which the model is at rest and the noise is as it is along them.
+
+    Args:
+        model: At the start of the sum.
+
+    """
+    start, gap = model.point, max(model.gap, 1e-300)
+    least = model.at_minimum
+    n = int(start.problem.n)
+    if model.basis is not None:
+        at_least, at_start = (gradient_differences(point) for point in (least, start))
+        variances, before = ((np.square(a @ model.basis)).mean(axis=0) for a in (at_least, at_start))
+        growth = np.maximum(before - variances, 0.0) / gap
+        return GradientNoise(variances, growth, n), model.eigenvalues, model.away
+    nodes, noise = [model.eigenvalues], []
+    for point in (least, start):
+        noise.append(_noise_rule(point))
+        nodes.append(noise[-1][0])
+    values = np.concatenate(nodes)
+    (_, at_least), (_, at_start) = noise
+    zeros = np.zeros(len(model.eigenvalues))
+    variances = np.concatenate([zeros, at_least, 0.0 * at_start])
+    # The nodes of both are nearly the same: the growth is the difference of what lies on them.
+    growth = np.concatenate([zeros, -at_least, at_start]) / gap
+    away = np.concatenate([model.away, np.zeros(len(values) - len(zeros))])
+    return GradientNoise(variances, growth, n, size=len(values)), np.maximum(values, 0.0), away
+
+
+def _noise_rule(point: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes (m,) and the variance of one example's gradient on them, from products with the Hessian."""
+    differences = gradient_differences(point)
+    total = float(np.square(differences).sum(axis=1).mean())
+
+    def apply(v: np.ndarray) -> np.ndarray:
+        return flat(point.hvp(like(point.x, v)))
+
+    rng = generator(0)
+    nodes, weights = [], []
+    for _ in range(NOISE_STARTS):
+        mixed = rng.standard_normal(len(differences)) @ differences  # its covariance is that of the examples
+        rule = lanczos(apply, differences.shape[1], 0, steps=NOISE_PRODUCTS, start=mixed).quadrature
+        nodes.append(rule.nodes)
+        weights.append(total / NOISE_STARTS * rule.weights)
+    return np.concatenate(nodes), np.concatenate(weights)
+
+
+def gradient_differences(point: Any, seed: int = 0) -> np.ndarray:
+    """Examples' gradients less their mean, of at most ``MAX_EXAMPLES`` examples: shape (count, size).
 
     Args:
         point: Of a sum; answers ``sample``.
-        basis: Eigenvectors in columns, shape (size, m), or None.
         seed: Seed of the choice of examples.
 
     """
     n = point.problem.n
     chosen = np.arange(n) if n <= MAX_EXAMPLES else generator(seed).choice(n, MAX_EXAMPLES, replace=False)
-    gradients = np.stack([flat(point.sample(np.array([i]))) for i in chosen])
-    if basis is None:
-        return float(gradients.var(axis=0).mean())
-    return np.asarray((gradients @ basis).var(axis=0))
+    gradients = np.stack([flat(point.sample(np.array([i]))) for i in chosen]).astype(np.float64)
+    return gradients - gradients.mean(axis=0)

@@ -1,8 +1,8 @@
 """Steps of a method on a quadratic, from the spectrum alone: sharper than any worst case.
 
 First-order methods commute with rotations, so on a quadratic they act on each eigenvalue by itself. What the two-term
-methods do there is a closed form; the others run their own code on the diagonal model; for sampled gradients with
-additive noise the second moments have a closed form.
+methods do there is a closed form; the others run their own code on the diagonal model. Sampled gradients are the matter
+of ``second_moments``.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from thalweg.core.errors import InputError
 from thalweg.core.operator import LinearOperator
 from thalweg.methods import GradientDescent, HeavyBall
 from thalweg.methods.method import Method
+from thalweg.methods.stochastic_methods import SGD
 from thalweg.problems import Quadratic
 
 #: Steps that a method is followed on the diagonal model before its rate is extrapolated.
@@ -32,11 +33,13 @@ class Expected:
     Attributes:
         steps: Steps until f - f* stays below the target; inf where it never does.
         curve: Steps and f - f*, each (m,).
+        interval: Where gradients are sampled, steps at which one run of ten, and nine, are below the target.
 
     """
 
     steps: float
     curve: Curve
+    interval: tuple[float, float] | None = None
 
 
 def steps_on_spectrum(method: Method, eigenvalues: Any, away: Any, target: float) -> Expected:
@@ -59,7 +62,7 @@ def steps_on_spectrum(method: Method, eigenvalues: Any, away: Any, target: float
         10.0
 
     """
-    eigenvalues, away = _checked(eigenvalues, away)
+    eigenvalues, away = checked_spectrum(eigenvalues, away)
     if not target > 0:
         raise InputError(f"target={target!r}", "give a positive f - f*")
     # Rounding ends every run sixteen digits below its start, whatever the target.
@@ -77,10 +80,6 @@ def sampled_steps_on_spectrum(
 ) -> Expected:
     """Steps of x <- x - alpha (gradient + noise) to E[f - f*] <= target, with additive noise of batches of B.
 
-    Along an eigenvalue the second moment is E v_k^2 = q^k v_0^2 + (1 - q^k) p with q = (1 - alpha lambda)^2 and the
-    plateau p = alpha sigma_i^2 / (B lambda (2 - alpha lambda)); so E[f - f*] tends to
-    sum alpha sigma_i^2 / (2 B (2 - alpha lambda_i)).
-
     Args:
         step_size: alpha.
         eigenvalues: lambda >= 0, shape (m,).
@@ -90,28 +89,22 @@ def sampled_steps_on_spectrum(
         target: Wanted E[f - f*], positive.
 
     Returns:
-        Steps inf where the plateau lies above the target.
+        Steps inf where the plateau sum alpha sigma_i^2/(2 B (2 - alpha lambda_i)) lies above the target.
 
     """
-    eigenvalues, away = _checked(eigenvalues, away)
-    noise = np.broadcast_to(np.asarray(variances, dtype=np.float64), eigenvalues.shape) / batch_size
-    q = (1 - step_size * eigenvalues) ** 2
-    start = 0.5 * eigenvalues * away**2
-    if (q[(start > 0) | (noise * eigenvalues > 0)] >= 1).any():
-        return Expected(math.inf, (np.zeros(1), np.array([start.sum()])))
-    plateau = np.where(eigenvalues > 0, 0.5 * step_size * noise / (2 - step_size * eigenvalues), 0.0)
+    from thalweg.theory.second_moments import GradientNoise, SecondMoments  # which stand on this file
 
-    def gap(k: float) -> float:
-        with np.errstate(under="ignore"):
-            return float(plateau.sum() + (start - plateau) @ q**k)
-
-    if plateau.sum() >= target:
-        marks = np.unique(np.round(np.geomspace(1, 20 / max(1 - float(q.max()), 1e-15), 200)))
-        return Expected(math.inf, (np.append(0.0, marks), np.array([start.sum(), *map(gap, marks)])))
-    return Expected(*_first_below(gap, target))
+    method = SGD(step_size, batch_size=batch_size)
+    return SecondMoments(method, eigenvalues, away, GradientNoise(variances)).until(target)
 
 
-def _checked(eigenvalues: Any, away: Any) -> tuple[np.ndarray, np.ndarray]:
+def checked_spectrum(eigenvalues: Any, away: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Both as arrays, shape (m,).
+
+    Raises:
+        InputError: Shapes disagree, or a number is negative or not finite.
+
+    """
     eigenvalues, away = (np.asarray(a, dtype=np.float64) for a in (eigenvalues, away))
     if eigenvalues.shape != away.shape or eigenvalues.ndim != 1 or not len(away):
         raise InputError(f"eigenvalues {eigenvalues.shape} and away {away.shape}", "give one distance an eigenvalue")

@@ -66,6 +66,10 @@ class Rehearsal:
         """The smallest curvature there: mu."""
         return float(self.seen_from(np.zeros(len(self.minimum)))[0][0])
 
+    def at(self, point: Any, start: Any) -> Rehearsal:
+        """The same with its minimum, and its start, as points of a problem in other variables."""
+        return replace(self, point=point, start=start, modes=_modes(point))
+
     def seen_from(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Eigenvalues, and how far x is from the minimum along each: exactly, or as a Gauss rule of the difference."""
         away = x - self.minimum
@@ -86,6 +90,7 @@ class Foresight:
         passes: Passes over the data.
         curve: Steps and f - f*, each (m,).
         basis: What it rests on.
+        interval: Lower and upper end of the steps, where the way it was obtained tells them.
 
     """
 
@@ -93,6 +98,12 @@ class Foresight:
     passes: float
     curve: tuple[np.ndarray, np.ndarray]
     basis: str
+    interval: tuple[float, float] | None = None
+
+
+def nothing(why: str) -> Foresight:
+    """No prediction, and why."""
+    return Foresight(math.nan, math.nan, (np.zeros(0), np.zeros(0)), f"none: {why}")
 
 
 def rehearse(
@@ -120,11 +131,15 @@ def rehearse(
     point = part.at(runs[methods[0]].x)
     if refine and rows is not None:
         point = problem.at(_solution(problem, METHODS[methods[0]], point.x, target, MAX_REFINING_STEPS).x)
-    modes = None
-    if problem.size <= MAX_DENSE:
-        eigenvalues, basis = np.linalg.eigh(point.hessian)
-        modes = np.maximum(eigenvalues, max(float(eigenvalues[-1]), 0.0) * 1e-15), basis
-    return Rehearsal(base.n if rows is None else len(rows), point, part.at(zero), runs, modes)
+    return Rehearsal(base.n if rows is None else len(rows), point, part.at(zero), runs, _modes(point))
+
+
+def _modes(point: Any) -> tuple[np.ndarray, np.ndarray] | None:
+    """Eigenvalues and eigenvectors of a small Hessian."""
+    if len(point.x) > MAX_DENSE:
+        return None
+    eigenvalues, basis = np.linalg.eigh(point.hessian)
+    return np.maximum(eigenvalues, max(float(eigenvalues[-1]), 0.0) * 1e-15), basis
 
 
 def foresee(rehearsal: Rehearsal, method: Method, x: np.ndarray, target: float) -> Foresight:
