@@ -110,6 +110,9 @@ def test_a_limit_that_is_not_zero():
     assert (above.kind, above.q, above.floor) == (RateKind.FLOOR, pytest.approx(0.5), pytest.approx(2.0))
     slow = found("1+1/k")
     assert (slow.kind, slow.floor) == (RateKind.SUBLINEAR, pytest.approx(1.0))
+    for text, power in (("1+1/k", 1), ("2+1/sqrt(k)", 0.5), ("1+(-1)^k/k", 1)):
+        assert found(text).power == pytest.approx(power, rel=2e-3), text
+    assert found("1+1/k^k").kind is RateKind.SUPERLINEAR
 
 
 @pytest.mark.parametrize("text", ["(-1)^k/k", "sin(k)/k", "-1/k"])

@@ -127,6 +127,35 @@ def test_first_order_runs_on_a_quadratic_show_the_squared_spectral_radius(kappa,
     assert 1 - found.q == pytest.approx(1 - q, rel=FACTOR_SEEN)
 
 
+@pytest.mark.parametrize("limit", [0.0, 2.5])
+@pytest.mark.parametrize("kappa", [10.0, 100.0, 1000.0])
+def test_waves_of_nesterovs_method_are_linear(kappa, limit):
+    lam, root = np.geomspace(1, kappa, 7), np.sqrt(kappa)
+    x = z = np.random.default_rng(7).normal(size=7)
+    values = []
+    for _ in range(int(25 * root) + 40):
+        values.append(limit + 0.5 * float(lam @ x**2))
+        x, before = z - lam * z / kappa, x
+        z = x + (root - 1) / (root + 1) * (x - before)
+    for given in (limit, None):
+        assert rate(values, limit=given).kind is LINEAR
+
+
+def test_adam_on_a_quadratic_is_linear_in_the_end():
+    x, m, v, values = np.full(7, 3.0), np.zeros(7), np.zeros(7), []
+    for t in range(1, 1500):  # far below rounding of the start it still falls, in waves
+        values.append(0.5 * float(x @ x))
+        m, v = 0.9 * m + 0.1 * x, 0.999 * v + 0.001 * x**2
+        x = x - 0.05 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+    assert rate(values, limit=0.0).kind is LINEAR
+
+
+@pytest.mark.parametrize("given", [0.0, None])
+def test_values_that_come_several_times_each_rest_on_no_floor(given):
+    found = rate(np.repeat(0.9 ** np.arange(60.0), 5), limit=given)
+    assert (found.kind, found.q) == (LINEAR, pytest.approx(0.9**0.2, rel=1e-6))
+
+
 def newton(value, gradient, hessian, x):
     """Values of 20 Newton steps, each halved until it descends."""
     values = [float(value(x))]
@@ -186,6 +215,18 @@ def test_newton_on_smooth_convex_functions_is_quadratic():
         found = [rate(values, limit=limit).kind for values, limit in zip(runs, limits, strict=True)]
         assert set(found) <= {QUADRATIC, SUPERLINEAR}
         assert found.count(QUADRATIC) >= 0.95 * len(runs)
+
+
+def test_newton_towards_an_unknown_minimum_far_from_zero_ends_on_no_floor():
+    found = rate(
+        newton(
+            lambda x: (x[0] - 1) ** 4 + (x[0] + 1) ** 2,
+            lambda x: 4 * (x - 1) ** 3 + 2 * (x + 1),
+            lambda x: np.diag(12 * (x - 1) ** 2 + 2),
+            np.array([4.0]),
+        )[:8]
+    )
+    assert found.kind is QUADRATIC
 
 
 @pytest.mark.parametrize("order", [1.5, 1.618, 1.7, 2.5, 3.0])

@@ -9,7 +9,7 @@ as those of 1 - tanh(k) do, they are a record without noise, and judged as one.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
@@ -80,10 +80,16 @@ def rate_of_terms(terms: Terms, limit: float = 0.0) -> Rate:
     where = f"it tends to {rate.floor + limit:.6g}, not to {limit:.6g}"
     if kind is RateKind.UNDECIDED:
         return Rate(kind, limit=limit, root_test=rate.root_test, ratio_test=rate.ratio_test, why=where)
-    return Rate(
-        kind, steps.q, steps.order, steps.power, rate.floor, 0.0, limit, steps.confidence, steps.root_test,
-        steps.ratio_test, f"{where}, and of its steps {steps.why}",
-    )  # fmt: skip
+    power, why = _power_of_sum(terms, steps.power), f"{where}, and of its steps {steps.why}"
+    return replace(steps, kind=kind, power=power, floor=rate.floor, floor_error=0.0, limit=limit, why=why)
+
+
+def _power_of_sum(terms: Terms, power: float | None) -> float | None:
+    """The power of r_k - lim r from that of its steps: one less, unless they alternate."""
+    if power is None:
+        return None
+    signs = {(terms(k) - terms(k + 1)).sign for k in range(2**12, 2**12 + WINDOW)}
+    return power if len(signs) > 1 else max(power - 1, 0.0)
 
 
 def _classified(terms: Terms) -> Rate:

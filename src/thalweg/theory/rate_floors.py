@@ -106,7 +106,7 @@ def find_floor(values: np.ndarray, limit: float | None, unit: float) -> Floor | 
     apart = np.flatnonzero(np.abs(values - values[-1]) > same)
     start = int(apart[-1]) + 1 if len(apart) else 0
     end = values[start:]
-    if len(end) > 1:
+    if len(end) > max(1, _repeats(values[:start])):
         stands = bool(np.mean(np.diff(end) >= 0) >= 0.25)
         if stands or (start > 0 and values[start - 1] - values[start] > 100 * same):
             return Floor(start, float(np.median(end)), same / SAME, same / SAME, True)
@@ -128,6 +128,14 @@ def find_floor(values: np.ndarray, limit: float | None, unit: float) -> Floor | 
                 level, error, spread = (unit_of_values * x for x in (float(end.mean()), error, spread))
                 return Floor(start if fallen else 0, level, error, spread, False)
     return None
+
+
+def _repeats(values: np.ndarray) -> int:
+    """The longest run of equal values, if that is how most of them come; else 0."""
+    changes = np.flatnonzero(np.diff(values))
+    if len(changes) > 0.5 * len(values):
+        return 0
+    return int(np.diff(np.concatenate(([-1], changes, [len(values) - 1]))).max())
 
 
 def _stationary(values: np.ndarray, limit: float | None) -> bool:

@@ -31,6 +31,8 @@ TO_ZERO, FAR_TO_ZERO = 1e-2, 1e-6
 #: Residual of a fall to a floor in sight as a share of that of a fall to zero, up to which it is one, where neither is
 #: adequate; and the same where most of either is noise.
 ABOVE_OTHERS, ABOVE_NOISE = 0.5, 0.8
+#: Powers of k below which a sequence is slower than all of them.
+SLOWEST = 1e-6
 #: Falls of log(f_k - f_n) at the end of a record that stopping alone does not make: in a slow sequence the last ones
 #: are log 3/2 and log 2.
 SUDDEN = (1.2, 2.0)
@@ -135,16 +137,20 @@ def _unknown_limit(values: np.ndarray, floor: Floor | None, unit: float) -> _See
     at_zero = _known_limit(values, 0.0, None, unit) if values.min() > 0 else None
     # Losses with another limit follow no law of their own values: one that is adequate is the whole truth.
     to_zero = values.min() <= TO_ZERO * values.max()
+    settled = False
     if at_zero is not None:
         told = at_zero.rate.kind is not RateKind.UNDECIDED or len(values) >= TELLING
         sure = at_zero.rate.kind in (RateKind.QUADRATIC, RateKind.SUPERLINEAR)
-        if (at_zero.finding.whole and told) or (sure and values.min() <= FAR_TO_ZERO * values.max()):
+        settled = at_zero.finding.whole and told
+        if (settled and at_zero.rate.floor is None) or (sure and values.min() <= FAR_TO_ZERO * values.max()):
             return at_zero
     k, f = _falling(values)
     last = float(f[-1])
     fast = _approach(f, last, len(f) - 1, RESOLVED * unit * abs(last), ended=True)
     if fast.rate.kind is RateKind.QUADRATIC:
         return fast
+    if at_zero is not None and settled:
+        return at_zero
     found = find_limit(k, f, unit)
     falls = -np.diff(np.log(f[-4:-1] - last)) if len(f) > 4 and f[-2] > last else np.zeros(2)
     if fast.rate.kind is RateKind.SUPERLINEAR and fast.finding.fit is not None and (falls >= SUDDEN).all():
@@ -356,4 +362,5 @@ def rate_of_finding(finding: Finding, k: np.ndarray, y: np.ndarray, steps: np.nd
 def _power(fit: Fit, end: float, whole: bool) -> float:
     if fit.law.name.startswith("exp"):
         return math.inf
-    return -float(fit.coefficients[0]) if whole else end * fit.slope(end)
+    power = -float(fit.coefficients[0]) if whole else end * fit.slope(end)
+    return power if power > SLOWEST else 0.0

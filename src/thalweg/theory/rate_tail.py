@@ -33,8 +33,11 @@ SUPERLINEAR_RANGE = 3.0
 #: Of a part of a record, the local power k |dy/dk| above which it is not called sublinear, and the bend
 #: d log(slope) / d log k below which it is not called superlinear: a short piece of a line looks like that.
 LOCAL_POWER, PART_BEND = 12.0, 0.3
-#: Values of a window from which on a law that may not decide does not keep others from it.
-MANY = 12
+#: Ratio of the fall at the end of a superlinear part to the fastest before the part.
+FASTER = 1.2
+#: Values of a window from which on a law that may not decide does not keep others from it, unless it is superlinear and
+#: its residual such a share of a linear one's.
+MANY, CLOSER = 12, 0.7
 #: Fewest values of a part that is called superlinear.
 PART_FEWEST = 6
 #: Under order two each fall of y is twice the one before, the last half of all. The ratios that count for it,
@@ -247,8 +250,11 @@ def _weigh_windows(k: np.ndarray, y: np.ndarray) -> Finding:
         spread = float(np.ptp(window_y))
         whole = bool(mask.all())
         fits = fit_laws(window_k, window_y)
+        outruns = _outruns(k, y, int(np.argmax(mask)))
+        may = {fit.law.name: believable(fit, window_k, spread, whole, outruns) for fit in fits}
         if len(window_k) >= MANY:
-            fits = [fit for fit in fits if believable(fit, window_k, spread, whole)]
+            close = CLOSER * min((fit.residual for fit in fits if fit.law.kind is RateKind.LINEAR), default=0.0)
+            fits = [fit for fit in fits if may[fit.law.name] or (_is_superlinear(fit) and fit.residual < close)]
         if not fits:
             continue
         level = noise(window_k, window_y)
@@ -262,7 +268,7 @@ def _weigh_windows(k: np.ndarray, y: np.ndarray) -> Finding:
         why = _evidence(fit, fits, window_y, int(mask.sum()), whole)
         finding = Finding(kind, share, why, fit, bool(adequate and whole), _order(fit, kind))
         decided = [other for other in seen if other.kind is not RateKind.UNDECIDED]
-        if not believable(fit, window_k, spread, whole):
+        if not may[fit.law.name]:
             seen.append(Finding(RateKind.UNDECIDED, share, why, fit))
             continue
         if adequate:
@@ -287,7 +293,20 @@ def _weigh_windows(k: np.ndarray, y: np.ndarray) -> Finding:
     return Finding(last.kind, last.confidence * (1.0 if certain else 0.85), last.why, last.fit, False, last.order)
 
 
-def believable(fit: Fit, k: np.ndarray, spread: float, whole: bool) -> bool:
+def _outruns(k: np.ndarray, y: np.ndarray, start: int) -> bool:
+    """Whether y falls faster at its end than anywhere before a window: a wave falls as fast each time."""
+    steps = min((len(y) - start) // 3, start)
+    if steps < 1:
+        return True
+    slopes = (y[:-steps] - y[steps:]) / (k[steps:] - k[:-steps])
+    return bool(slopes[-1] > FASTER * slopes[: start - steps + 1].max())
+
+
+def _is_superlinear(fit: Fit) -> bool:
+    return fit.law.kind is RateKind.SUPERLINEAR
+
+
+def believable(fit: Fit, k: np.ndarray, spread: float, whole: bool, outruns: bool = True) -> bool:
     """Whether a fit may decide, for a part of a record as for the whole.
 
     Args:
@@ -295,12 +314,14 @@ def believable(fit: Fit, k: np.ndarray, spread: float, whole: bool) -> bool:
         k: Indices of its window.
         spread: Range of y.
         whole: Whether the window is the whole record.
+        outruns: Whether the record falls faster at its end than before the window.
 
     """
     end, middle = float(k[-1]), 0.5 * float(k[0] + k[-1])
-    if fit.law.kind is RateKind.SUPERLINEAR:
+    if _is_superlinear(fit):
         bend = math.log(fit.slope(end) / fit.slope(middle)) / math.log(end / middle)
-        return spread >= SUPERLINEAR_RANGE and (whole or (bend > PART_BEND and len(k) >= PART_FEWEST))
+        part = outruns and bend > PART_BEND and len(k) >= PART_FEWEST
+        return spread >= SUPERLINEAR_RANGE and (whole or part)
     return whole or fit.law.kind is not RateKind.SUBLINEAR or end * fit.slope(end) <= LOCAL_POWER
 
 
@@ -327,7 +348,7 @@ def is_clear(fit: Fit, spread: float, adequate: bool, count: int) -> bool:
 
     """
     if adequate or fit.residual > ROUGH:
-        few = not adequate and fit.law.kind is RateKind.SUPERLINEAR and count < SHORT
+        few = not adequate and _is_superlinear(fit) and count < SHORT
         return spread >= (CLEAR_PART if few else CLEAR) * fit.residual
     return spread >= CLEAR_PART * fit.residual
 
