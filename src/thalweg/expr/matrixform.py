@@ -18,6 +18,7 @@ from thalweg.expr import typeset_latex
 from thalweg.expr.matrixform_completed import completed
 from thalweg.expr.matrixform_known import total_of_exponentials, with_fewer_sigmoids, with_softmax
 from thalweg.expr.matrixform_network import Link, NoMatrixFormError, ones, raise_network, size_formula
+from thalweg.expr.matrixform_quotients import fewer_quotients
 from thalweg.expr.matrixform_show import show
 from thalweg.expr.matrixform_squares import root_of_square
 from thalweg.expr.node import Node, constant
@@ -173,7 +174,10 @@ class Writer:
         if not terms.terms:
             return self._equal_entries(terms, number(Fraction(0)))
         forms = [self.flat(terms)]
-        if len(terms.terms) > 1:
+        better = fewer_quotients(terms)
+        if better is not None:
+            forms.append(self.write(better))
+        elif len(terms.terms) > 1:
             forms += factoring.factored(terms, self) + completed(terms, self)
         return min(forms, key=lambda f: (cost(f), f.text))
 

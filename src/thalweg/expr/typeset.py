@@ -183,9 +183,21 @@ def scaled(scalars: Sequence[Formula], body: Formula) -> Formula:
         if is_number(first, 1) or len(scalars) == 1 and is_number(scalars[0]):
             return Formula(body.kind, (scaled(scalars, first), *rest))
     if body.kind == "over" and len(scalars) == 1 and (is_number(scalars[0]) or is_number(body.parts[0], 1)):
-        return over(scaled(scalars, body.parts[0]), body.parts[1])
+        factor, below = _cancelled(scalars[0], body.parts[1])
+        return over(scaled([factor], body.parts[0]), below)
     parts = body.parts if body.kind == "chain" and (is_number(scalars[-1]) or not body.scalar) else (body,)
     return Formula("chain", (*scalars, *parts), None, body.symmetric, body.scalar)
+
+
+def _cancelled(factor: Formula, below: Formula) -> tuple[Formula, Formula]:
+    """Cancel a whole number with one in the denominator."""
+    for f in _scalar_factors(below):
+        if _is_whole(factor) and _is_whole(f):
+            quotient = factor.data / f.data  # type: ignore[operator]
+            others = [x for x in _scalar_factors(below) if x is not f]
+            return number(Fraction(quotient.numerator)), scaled(
+                [number(Fraction(quotient.denominator)), *others], number(ONE_NUMBER))  # fmt: skip
+    return factor, below
 
 
 def _scalar_factors(f: Formula) -> tuple[Formula, ...]:
