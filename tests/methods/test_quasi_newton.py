@@ -166,6 +166,14 @@ def test_a_trial_far_off_does_not_set_the_scale():
     np.testing.assert_allclose(solution.x, np.log(2) / 50, atol=1e-4)
 
 
+def test_what_was_learned_on_a_cliff_is_forgotten_where_no_step_is_found():
+    """The first step falls from e^120; with the curvature met there the next ones would be shorter than rounding."""
+    problem = tw.problem(lambda x: np.exp(300 * x[0]) + (x[0] + 1) ** 2 + (x[1] - 2) ** 2, x0=[0.4, 0.0])
+    solution = tw.solve(problem, tw.SR1(), tol=1e-8)
+    assert solution.status is Status.CONVERGED
+    np.testing.assert_allclose(solution.x, [-1.0, 2.0], atol=1e-3)
+
+
 def test_a_saddle_without_slope_is_no_failure_of_the_search():
     solution = tw.solve(tw.problem(lambda x: x[0] ** 2 - x[1] ** 2 + x[1] ** 4, x0=[0.0, 0.0]), tw.SR1())
     assert solution.status is Status.NO_PROGRESS

@@ -245,9 +245,18 @@ class SR1(Method):
         return self._proposed(point, 0.0, 2.0, None, self.radius)
 
     def step(self, state: State) -> State:
-        """Shrink the region until f falls; every trial updates B."""
-        point, matrix, radius, passes = state.point, state.memory["matrix"], state.memory["radius"], 0.0
-        direction = state.direction
+        """Shrink the region until f falls; every trial updates B. Where none does, forget B and try once more."""
+        learned = state.memory["matrix"]
+        found, passes = self._tried(state.point, state.direction, learned, state.memory["radius"], 0.0)
+        if found is None and learned is not None:
+            afresh = _in_region(state.point, None, self.radius)
+            found, passes = self._tried(state.point, afresh, None, self.radius, passes)
+        return replace(state, failure=Status.LINE_SEARCH_FAILED, passes=passes) if found is None else found
+
+    def _tried(
+        self, point: Any, direction: Any1D, matrix: np.ndarray | None, radius: float, passes: float
+    ) -> tuple[State | None, float]:
+        """The state after the first trial that is taken, if one is, and the passes spent."""
         for _ in range(MAX_TRIALS):
             following = point.problem.at(point.x + direction)
             gradient = following.gradient
@@ -268,11 +277,11 @@ class SR1(Method):
             elif gain < 0.1 and not hidden:
                 radius = 0.5 * length
             if gain > LEAST_GAIN or (hidden and norm(gradient) < norm(point.gradient)):
-                return self._proposed(following, length, passes, matrix, radius)
+                return self._proposed(following, length, passes, matrix, radius), passes
             if hidden or radius <= 1e-16 * (1.0 + norm(point.x)):
                 break
             direction = _in_region(point, matrix, radius)
-        return replace(state, failure=Status.LINE_SEARCH_FAILED, passes=passes)
+        return None, passes
 
     @staticmethod
     def _proposed(point: Any, step_size: float, passes: float, matrix: np.ndarray | None, radius: float) -> State:
