@@ -67,6 +67,12 @@ def test_what_is_not_over_in_time_is_carried_on_or_left(monkeypatch):
     assert math.isnan(short.steps) and short.basis.startswith("none:")
 
 
+def test_a_start_that_is_there_already_takes_no_step():
+    problem = quadratic("uniform", 10.0)
+    start = problem.at(problem.start())
+    assert followed(start, 0.0, Adam(0.1), 2 * start.value).steps == 0
+
+
 def test_what_diverges():
     problem = quadratic("uniform", 10.0)
     wild = tw.SGD(1e200, clip_norm=1e250)

@@ -61,13 +61,13 @@ def test_the_mean_of_iterates():
     """From x_0 = 0 the mean of T iterates responds to noise t by alpha (1 - rho^(T - t + 1))/(T (1 - rho))."""
     values, variance, alpha, B = np.array([0.05, 0.3, 1.0]), 2.0, 0.4, 4
     moments = SecondMoments(plain(alpha, average=PolyakAverage()), values, np.zeros(3), GradientNoise(variance))
-    for T in (1, 7, 1000, 20_000):
+    for T in (1, 7, 1000, 5_000):
         rho, left = 1 - alpha * values[:, None], np.arange(1, T + 1)
         response = alpha * (1 - rho**left) / (T * (1 - rho))
         exact = 0.5 * variance / B * (values @ (response**2).sum(axis=1))
         assert moments.gaps(T) == pytest.approx(exact, rel=NEIGHBOURING_UPDATES)
     # What any average tends to: sum sigma^2/(2 B T h).
-    assert exact == pytest.approx((variance / (2 * B * T * values)).sum(), rel=0.01)
+    assert exact == pytest.approx((variance / (2 * B * T * values)).sum(), rel=0.03)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_the_mean_of_iterates():
 def test_plain_steps_under_schedules(schedule):
     """E v^2 <- (1 - alpha_t h)^2 E v^2 + alpha_t^2 sigma^2/B, update by update."""
     values, away, variance = np.geomspace(0.01, 1, 6), np.full(6, 3.0), 1.5
-    marks, second, exact = [1, 2, 10, 60, 400, 3000], away**2, []
+    marks, second, exact = [1, 2, 10, 60, 400, 1500], away**2, []
     for t in range(1, marks[-1] + 1):
         alpha = 0.8 * schedule(t)
         second = (1 - alpha * values) ** 2 * second + alpha**2 * variance / 4
@@ -88,7 +88,7 @@ def test_plain_steps_under_schedules(schedule):
     np.testing.assert_allclose(found, exact, rtol=NEIGHBOURING_UPDATES)
 
 
-def many_runs(method, values, away, variances, marks, runs=4000):
+def many_runs(method, values, away, variances, marks, runs=2500):
     """Means of f, with standard errors, of literal runs with normal noise."""
     rng, rule = np.random.default_rng(1), method.rule()
     x = mean = np.tile(away, (runs, 1))
@@ -121,7 +121,7 @@ def test_means_over_many_runs(method):
     found = SecondMoments(method, values, away, GradientNoise(variances)).gaps(marks)
     for expected, (mean, error, _) in zip(found, many_runs(method, values, away, variances, marks), strict=True):
         assert abs(expected - mean) <= STANDARD_ERRORS * error
-        assert error < 0.02 * mean
+        assert error < 0.03 * mean
 
 
 def test_one_run_in_ten_and_nine_are_below_at_the_ends_of_the_interval():
@@ -136,7 +136,7 @@ def test_one_run_in_ten_and_nine_are_below_at_the_ends_of_the_interval():
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.7])
-@pytest.mark.parametrize(("n", "batch"), [(4, 1), (5, 2), (4, 4)])
+@pytest.mark.parametrize(("n", "batch"), [(4, 1), (3, 2), (4, 4)])
 def test_shuffled_epochs_beside_every_order(n, batch, momentum):
     """The mean over all orders of two epochs of a sum whose examples differ by linear terms."""
     rng = np.random.default_rng(0)
@@ -191,7 +191,7 @@ def test_weight_decay_pulls_to_another_minimum():
 def test_steps_beside_the_mean_of_runs(kind, kappa, settings):
     values = np.asarray(spectrum(kind, 8, kappa)) / np.max(spectrum(kind, 8, kappa))
     alpha = 0.05 if settings.get("momentum") else 0.5
-    method, away, runs = plain(alpha, **settings), np.full(8, 10.0), 200
+    method, away, runs = plain(alpha, **settings), np.full(8, 10.0), 60
     target = 1.0
     steps = SecondMoments(method, values, away, GradientNoise(1.0)).until(target).steps
     rng, rule = np.random.default_rng(0), method.rule()
@@ -220,7 +220,7 @@ def test_steps_that_follow_the_noise():
     method = SGD(batch_size=8, sampling="replacement").tuned(1.0, 0.1, quadratic=True, noise=noise)
     assert method.step_for_noise is not None
     moments = SecondMoments(method, [0.1, 0.5, 1.0], problem.start(), GradientNoise(1.0, examples=256))
-    runs, last = 40, 8
+    runs, last = 25, 8
     values = []
     for seed in range(runs):
         one = replace(method, seed=seed)

@@ -32,6 +32,8 @@ SLOPE = 1e-7
 MAX_EXAMPLES = 400
 #: The model at the start is believed when the one at its minimum expects to fall by at most this share of it.
 TRUSTED = 0.01
+#: What a model that is only near may be off by.
+MODEL_SPREAD = (0.6, 1.7)
 #: Without eigenvectors: Lanczos runs from mixed differences of examples' gradients, and products spent on each.
 NOISE_STARTS, NOISE_PRODUCTS = 4, 30
 #: Residual, and products, of the solve for the minimum of a quadratic without eigenvectors.
@@ -221,7 +223,10 @@ def _by_moments(
     basis = f"second moments on {where}: {law}"
     if math.isnan(seen.steps):
         basis = f"none: second moments on {where} are above the target still after {MAX_UPDATES:,} updates"
-    return Foresight(seen.steps, passes * seen.steps + 2.0, seen.curve, basis, seen.interval if sampled else None)
+    interval = seen.interval if sampled else None
+    if interval is not None and not model.exact:  # the model may be off by more than runs differ
+        interval = MODEL_SPREAD[0] * interval[0], MODEL_SPREAD[1] * interval[1]
+    return Foresight(seen.steps, passes * seen.steps + 2.0, seen.curve, basis, interval)
 
 
 def noise_of_sum(model: LocalModel) -> tuple[GradientNoise, np.ndarray, np.ndarray]:

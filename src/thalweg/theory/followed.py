@@ -44,7 +44,7 @@ def followed(point: Any, minimum: float, method: Method, target: float) -> Fores
     else:
         runs = [method]
     found = [_run(one, point, minimum, target, sampled) for one in runs]
-    if min(len(gaps) for gaps, _ in found) <= 1:
+    if min(len(gaps) for gaps, _ in found) <= 1 and found[0][0][0] > target:
         return nothing("a single step is too long to be tried")
     if not all(np.isfinite(gaps).all() for gaps, _ in found):
         return replace(nothing(""), steps=math.inf, basis="followed on the quadratic model: it diverges")
@@ -53,7 +53,7 @@ def followed(point: Any, minimum: float, method: Method, target: float) -> Fores
     gaps, passes = min(found, key=lambda one: abs(_end(one[0], target) - steps) if math.isfinite(steps) else 0.0)
     if math.isnan(sum(ends)):
         return nothing("followed on the quadratic, its runs did not end in time, and told no rate")
-    cost = passes[0] + (passes[-1] - passes[0]) / (len(passes) - 1) * steps
+    cost = passes[0] + (passes[-1] - passes[0]) / max(len(passes) - 1, 1) * steps
     done = "" if all(one[0][-1] <= target for one in found) else f", carried on from step {len(gaps) - 1}"
     how = f"{SEEDS} runs with other seeds" if sampled else "the run itself"
     kept = np.unique(np.linspace(0, len(gaps) - 1, min(len(gaps), 200)).round().astype(int))
