@@ -224,6 +224,20 @@ def test_large_sums_are_solved_by_conjugate_gradients(monkeypatch):
     np.testing.assert_allclose(H @ H.solve(W), W, rtol=0, atol=structured_solution(10, 5) * 100)
 
 
+def test_large_hessians_without_structure_are_never_formed(monkeypatch):
+    monkeypatch.setattr("thalweg.expr.operators.LARGEST_FACTORED", 4)
+    monkeypatch.setattr(Products, "dense", lambda self: pytest.fail("the matrix was formed"))
+    matrix = np.diag(np.arange(1.0, 6.0)) + 0.1
+    H = tw.structured_hessian(lambda x: tnp.sum(tnp.sort(x @ matrix) ** 2))(W)
+    assert isinstance(H, Products)
+    assert H.solver == "conjugate gradients"
+    expected = 2 * matrix @ matrix.T
+    np.testing.assert_allclose(H.diagonal(), np.diag(expected), rtol=structured(5))
+    np.testing.assert_allclose(expected @ H.solve(W), W, rtol=0, atol=structured_solution(100, 5) * 100)
+    with pytest.raises(InputError, match="negative eigenvalue"):
+        tw.structured_hessian(lambda x: -tnp.sum(tnp.sort(x @ matrix) ** 2))(W).solve(W)
+
+
 def test_operators_add_up_keeping_structure():
     a, b = rng.normal(size=(4, 3, 3)), np.abs(rng.normal(size=(4, 3)))
     blocks = Blocks(a + np.swapaxes(a, 1, 2), (0, 1), (4, 3))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from thalweg.core.errors import InputError
+from thalweg.expr.operator_iterations import LARGEST_FACTORED, by_conjugate_gradients
 from thalweg.expr.operators import (
     Blocks,
     Dense,
@@ -19,9 +20,6 @@ from thalweg.expr.operators import (
     factored,
     factored_general,
 )
-
-LARGEST_FACTORED = 10_000
-"""Entries of the argument up to which a sum without a structured solution is formed and factored (800 MB)."""
 
 RANK_SHARE = 0.5
 """A low-rank part is eliminated by Woodbury's formula up to this share of the size; beyond, Cholesky takes less."""
@@ -157,7 +155,7 @@ class Sum(StructuredOperator):
             return "the eigenvectors of the Kronecker factors", lambda: _by_eigenvectors(*pair, self.structure)
         if self.size <= LARGEST_FACTORED:
             return "dense Cholesky", lambda: factored(self.dense(), self.structure)
-        return "conjugate gradients, with the diagonal", lambda: _by_conjugate_gradients(self)
+        return "conjugate gradients, with the diagonal", lambda: by_conjugate_gradients(self, self.diagonal())
 
     def _kronecker_and_shift(self) -> tuple[Kronecker, float] | None:
         kinds = {type(p): p for p in self.parts}
@@ -224,30 +222,5 @@ def _by_eigenvectors(product: Kronecker, shift: float, what: str) -> Callable[[n
         laid = columns.reshape(len(p), len(q), k)
         turned = np.einsum("im,ijk,jn->mnk", left, laid, right, optimize=True) / values[:, :, None]
         return np.einsum("im,mnk,jn->ijk", left, turned, right, optimize=True).reshape(-1, k)
-
-    return solve
-
-
-def _by_conjugate_gradients(operator: StructuredOperator) -> Callable[[np.ndarray], np.ndarray]:
-    from scipy.sparse.linalg import LinearOperator as SciPyOperator
-    from scipy.sparse.linalg import cg
-
-    products = SciPyOperator(operator.shape, matvec=operator.matvec, dtype=operator.dtype)
-    scale = np.abs(operator.diagonal())
-    scale = np.where(scale > 0, scale, 1.0)
-    inverse = SciPyOperator(operator.shape, matvec=lambda v: v.reshape(-1) / scale, dtype=operator.dtype)
-    tolerance = 100 * float(np.finfo(operator.dtype).eps)
-
-    def solve(b: np.ndarray) -> np.ndarray:
-        columns = []
-        for column in b.T:
-            x, steps = cg(products, column, rtol=tolerance, atol=0.0, M=inverse, maxiter=10 * operator.size)
-            if steps:
-                raise InputError(
-                    f"conjugate gradients did not reach {tolerance:.0e} ({operator.structure})",
-                    "add a multiple of the squared norm to the function, or solve with H.dense()",
-                )
-            columns.append(x)
-        return np.stack(columns, axis=1)
 
     return solve

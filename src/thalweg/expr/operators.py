@@ -16,6 +16,7 @@ import numpy as np
 
 from thalweg.core.errors import InputError
 from thalweg.core.operator import LinearOperator
+from thalweg.expr.operator_iterations import LARGEST_FACTORED, by_conjugate_gradients, diagonal_by_products
 
 
 class StructuredOperator(LinearOperator):
@@ -482,5 +483,18 @@ class Products(StructuredOperator):
         return self._times(np.eye(self.size, dtype=self.dtype))
 
     def diagonal(self) -> np.ndarray:
-        """Give the diagonal, shape (entries,): of the whole matrix, formed for it."""
+        """Give the diagonal, shape (entries,): of the whole matrix, or if that is large by a product for each entry."""
+        if self.size > LARGEST_FACTORED:
+            return diagonal_by_products(self)
         return self.dense().diagonal().copy()
+
+    @property
+    def solver(self) -> str:
+        """How `solve` works, in a few words."""
+        return "conjugate gradients" if self.size > LARGEST_FACTORED else "dense Cholesky"
+
+    @functools.cached_property
+    def _factored(self) -> Callable[[np.ndarray], np.ndarray]:
+        if self.size > LARGEST_FACTORED:
+            return by_conjugate_gradients(self)
+        return factored(self.dense(), self.structure)
