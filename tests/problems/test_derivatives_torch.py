@@ -80,6 +80,13 @@ def test_leaves_without_curvature_or_use_have_zeros_in_their_place(f, hessian):
     assert [leaf.shape for leaf in gradient.leaves] == [(2,), (2,)]
 
 
+@pytest.mark.parametrize("f", [lambda x: x.abs().sum(), lambda x: torch.nn.functional.l1_loss(x, x.new_ones(2))])
+def test_kinks_have_no_curvature(f):
+    point = tw.problem(f, torch.tensor([3.0, -2.0])).at(as_vector(torch.tensor([3.0, -2.0])))
+    np.testing.assert_array_equal(point.hessian, np.zeros((2, 2)))
+    np.testing.assert_array_equal(flat(point.hvp(point.gradient)), np.zeros(2))
+
+
 def test_a_barrier_has_no_slope():
     derived = DerivedByTorch(lambda x: torch.tensor(torch.inf) if x[0] < 0 else -torch.log(x).sum())
     value, gradient = derived.value_and_gradient(as_vector(torch.tensor([-1.0, 1.0])))

@@ -163,6 +163,7 @@ def _entries(leaf: Leaf) -> np.ndarray:
     if is_torch_array(leaf):
         leaf = leaf.detach().cpu()
         leaf = leaf.float() if leaf.element_size() < 4 else leaf  # NumPy has no bfloat16
+        leaf = leaf.numpy(force=True)  # the derivative of a sign is torch's own symbol for zero
     return np.asarray(leaf).reshape(-1)
 
 

@@ -43,11 +43,16 @@ class Factor:
         return self.solve(r)
 
 
-def factor(matrix: np.ndarray) -> Factor:
+def factor(matrix: np.ndarray, precision: float = EPS) -> Factor:
     """A solver for a symmetric matrix that always gives a descent direction.
 
     Cholesky of the unit-diagonal scaling where that is well defined; else the pseudo-inverse of |H| from eigenvalues,
     or a shift past the most negative eigenvalue where the matrix is large.
+
+    Args:
+        matrix: Shape (size, size).
+        precision: Relative rounding of its entries, below which eigenvalues tell nothing.
+
     """
     from scipy.linalg import lapack  # loaded late: importing it takes longer than a small fit
 
@@ -60,14 +65,14 @@ def factor(matrix: np.ndarray) -> Factor:
     scale = 1.0 / np.sqrt(np.maximum(np.abs(diagonal), largest * LEAST_DIAGONAL))
     scaled = matrix * scale
     scaled *= scale[:, None]
-    floor = len(matrix) * EPS
+    floor = len(matrix) * precision
     lower, info = lapack.dpotrf(scaled.T, lower=1, clean=0)  # .T: symmetric, and already in Fortran order
     if info == 0 and np.diag(lower).min() ** 2 > floor:
         return Factor(functools.partial(_by_cholesky, lower, scale), definite=True, semidefinite=True)
     if len(matrix) > LARGEST_EIGEN:
         return Factor(_shifted(scaled, scale))
     values, vectors = np.linalg.eigh(scaled)
-    bent = bool(values[0] < -REAL_CURVATURE * max(values[-1], -values[0]))
+    bent = bool(values[0] < -max(REAL_CURVATURE, floor) * max(values[-1], -values[0]))
     solve = _by_eigenvalues(values, vectors, scale, floor)
     return Factor(solve, curving=scale * vectors[:, 0] if bent else None, semidefinite=not bent)
 
@@ -84,12 +89,13 @@ def _by_eigenvalues(values: np.ndarray, vectors: np.ndarray, scale: np.ndarray, 
     top = float(size.max())
     flat = size <= 10 * floor * top
     inverse = 1.0 / np.where(flat, 1.0, size)
+    least = max(FIRST_SHIFT, 10 * floor) * top
 
     def solve(r: np.ndarray) -> np.ndarray:
         parts = vectors.T @ (scale * r)
         # A slope along a flat direction that is only rounding of the whole must not be divided by nothing.
         real = np.abs(parts) > 1e-7 * np.linalg.norm(parts)
-        along = np.where(flat, np.where(real, parts / (FIRST_SHIFT * top), 0.0), parts * inverse)
+        along = np.where(flat, np.where(real, parts / least, 0.0), parts * inverse)
         return scale * (vectors @ along)
 
     return solve

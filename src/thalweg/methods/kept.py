@@ -160,7 +160,7 @@ def _packed(value: Any, arrays: Arrays) -> Any:
         plain = value.detach().cpu()
         # NumPy has no bfloat16: float32 holds it exactly.
         held = plain.float() if str(plain.dtype) == "torch.bfloat16" else plain
-        return {"tensor": _stored(held.numpy(), arrays), "dtype": str(plain.dtype).removeprefix("torch.")}
+        return {"tensor": _stored(held.numpy(force=True), arrays), "dtype": str(plain.dtype).removeprefix("torch.")}
     if isinstance(value, Vector):
         # Arithmetic on arrays without axes leaves NumPy's numbers behind.
         leaves = [np.asarray(leaf) if isinstance(leaf, np.generic) else leaf for leaf in value.leaves]

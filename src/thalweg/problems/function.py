@@ -258,17 +258,7 @@ class FunctionPoint:
 
     @cached_property
     def _dense_factor(self) -> Factor | None:
-        matrix = self.hessian
-        if not np.isfinite(matrix).all():
-            return None
-        found = factor(matrix)
-        curving = found.curving
-        if curving is None:
-            return found
-        # Of a Hessian in single precision negative curvature may be the rounding.
-        rounding = len(matrix) * eps(self.x) * float(np.abs(curving) @ np.abs(matrix) @ np.abs(curving))
-        real = float(curving @ matrix @ curving) < -rounding
-        return found if real else Factor(found.solve, semidefinite=True)
+        return factor(self.hessian, eps(self.x)) if np.isfinite(self.hessian).all() else None
 
     def _descending(self, structured: Factor, r: np.ndarray) -> np.ndarray:
         """The structured solution, or that of a factor that turns negative curvature round."""
