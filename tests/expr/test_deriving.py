@@ -152,6 +152,10 @@ def test_stacked_functions(rng):
     second = derive("[x'*A*x; a'*x]", "x", order=2)
     np.testing.assert_allclose(second(A=A, x=x, a=a), [A + A.T, np.zeros((3, 3))], rtol=matrices(size=3))
     assert not second.is_matrix_form
+    assert second.differential == "d2f = [2*(dx'*A*dx); 0]"
+    lines = [str(step) for step in derive("[x'*x; a'*x]", "x", steps=True).steps]
+    assert [line.split("   ")[0] for line in lines] == [
+        "d(x'*x) = 2*(dx'*x)", "d(a'*x) = a'*dx", "df = [2*(dx'*x); a'*dx]"]  # fmt: skip
     assert derive("[A*x; B*x]", "x", A="2 x 3", B="4 x 3").text == "[A; B]"
     assert derive("[t*a; s*b]", "t, s", a="2", b="3").text == "[a, vector(0,2); vector(0,3), b]"
 

@@ -135,7 +135,7 @@ class Derivative:
     def differential(self) -> str:
         """The first differential, or the second one with the same direction twice, as an equation."""
         name = "df" if self.order == 1 else "d2f"
-        if self.cells is not None:
+        if self.cells is not None or blocks.stacked(self.function) is not None:
             total = jvp(self.function, {x: _direction(x) for x in self.wrt})
             if self.order > 1:
                 total = jvp(total, {x: _direction(x) for x in self.wrt})
@@ -292,9 +292,12 @@ def derive(
     taken = tuple(explain(node, list(variables))) if steps else ()
     checked = _checked(node, first, engine, normal, variables, order, inputs, formula)
     found = Derivative(node, formula, variables, order, engine, normal, inputs, taken, checked, cells)
-    if steps and order > 1:
+    parts = blocks.stacked(node) if steps else None
+    if parts is not None:  # the parts' own steps, without the line that sums each of them up
+        taken = tuple([step for part in parts for step in explain(part, list(variables))[:-1]])
+    if steps and (order > 1 or parts is not None):
         left, right = found.differential.split(" = ", 1)
-        found = replace(found, steps=(*taken, Step("once more", left, right)))
+        found = replace(found, steps=(*taken, Step("once more" if order > 1 else "collected", left, right)))
     return found
 
 
