@@ -229,6 +229,16 @@ def test_newton_towards_an_unknown_minimum_far_from_zero_ends_on_no_floor():
     assert found.kind is QUADRATIC
 
 
+@pytest.mark.parametrize("start", [0.5, 0.9, 1.1, 1.3])
+def test_newton_in_four_steps_is_quadratic_without_its_minimum(start):
+    x, values = start, []
+    for _ in range(9):  # f = 1 + x - log x, for which 1 - x is squared each step
+        values.append(1 + x - np.log(x))
+        x = x * (2 - x)
+    for stop in (len(values), int(np.argmin(values)) + 1):
+        assert rate(values[:stop]).kind is QUADRATIC
+
+
 @pytest.mark.parametrize("order", [1.5, 1.618, 1.7, 2.5, 3.0])
 @pytest.mark.parametrize("limit", [0.0, 1.0])
 def test_orders_other_than_two_are_not_quadratic(order, limit):

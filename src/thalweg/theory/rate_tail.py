@@ -45,8 +45,9 @@ PART_FEWEST = 6
 #: start the share is less: then the last two ratios themselves must be near two.
 ORDER_TWO, LAST_FALL, LAST_SHARE = (1.5, 2.75), 3.0, 0.42
 SLOW_SHARE, LAST_RATIO, RATIO_BEFORE = 0.27, (1.8, 2.3), 1.5
-#: The last fall of three values alone, if the next has fallen out of sight, from which on nothing else makes it.
-OF_THREE = 7.0
+#: The last fall of three values alone, if the next has fallen out of sight, from which on nothing else makes it, and
+#: the ratio then, less because the first of so large steps is as long as the start allows.
+OF_THREE, EARLY = 7.0, 1.35
 #: Within what share ratios or differences of falls are the same, so that the sequence has another order than two.
 STEADY, OTHER = 0.02, 0.25
 #: Nats above what can be resolved within which a value is half lost.
@@ -194,12 +195,13 @@ def _quadratic_end(y: np.ndarray, sight: float | None) -> Finding | None:
     if len(falls) < 2 or falls[-1] < LAST_FALL or falls[-2] <= 0:
         return None
     last, share = float(falls[-1] / falls[-2]), float(falls[-1] / (y.max() - y[-1]))
-    if not ORDER_TWO[0] <= last <= ORDER_TWO[1] or share < SLOW_SHARE:
+    alone = len(falls) == 2 and falls[-1] >= OF_THREE
+    if not (EARLY if alone else ORDER_TWO[0]) <= last <= ORDER_TWO[1] or share < SLOW_SHARE:
         return None
     why = f"the logarithm of the last {min(len(y), 4)} values falls by {last:.2f} times as much each step"
     if len(falls) == 2:
         hidden = 0.0 if sight is None else float(y[-1] - sight) / float(falls[-1])
-        if share < LAST_SHARE or sight is None or (falls[-1] < OF_THREE and hidden < ORDER_TWO[0]):
+        if share < LAST_SHARE or sight is None or not (alone or hidden >= ORDER_TWO[0]):
             return None
         why = f"3 values alone: {why}, and the next by more than {hidden:.2f} times as much"
         return Finding(RateKind.QUADRATIC, 0.6, why, order=last)
