@@ -270,9 +270,6 @@ _JAX: dict[str, Spelling] = {
     "softplus": "jax.nn.softplus({})",
     "rsqrt": "jnp.where(jnp.equal({0}, 0), 0.0, jax.lax.rsqrt(jnp.where(jnp.equal({0}, 0), 1.0, {0})))",
     "erf": "jax.scipy.special.erf({})",
-    "cofactor": "jnp.vectorize(jax.grad(jnp.linalg.det), signature='(n,n)->(n,n)')({})",
-    "cofactor_slope": "jnp.vectorize(lambda a, t: jax.jvp(jax.grad(jnp.linalg.det), (a,), (t,))[1],"
-    " signature='(n,n),(n,n)->(n,n)')({0}, {1})",
     "indicator": "jnp.asarray({}, dtype=jnp.asarray({}).dtype)",
     "logsumexp": "jax.scipy.special.logsumexp({}, axis={}, keepdims={})",
     "softmax": "jax.nn.softmax({}, axis={})",

@@ -305,6 +305,9 @@ def tall(cost: Callable[[int, int], int]) -> Callable[[Any], int]:
 
 
 JAX = {
+    "cofactor": "jnp.vectorize(jax.grad(jnp.linalg.det), signature='(n,n)->(n,n)')({})",
+    "cofactor_slope": "jnp.vectorize(lambda a, t: jax.jvp(jax.grad(jnp.linalg.det), (a,), (t,))[1],"
+    " signature='(n,n),(n,n)->(n,n)')({0}, {1})",
     "tril": "jnp.tril({}, {})",
     "triu": "jnp.triu({}, {})",
     "inv": "jnp.linalg.inv({})",
