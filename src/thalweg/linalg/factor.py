@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 EPS = float(np.finfo(np.float64).eps)
-#: Diagonal entries below this share of the largest are treated as if they were that large: a direction without
-#: curvature would else take the whole step.
+TINY = float(np.finfo(np.float64).tiny)
+#: Where no Cholesky factor vouches for them, diagonal entries below this share of the largest are treated as if they were
+#: that large: a direction without curvature would else take the whole step.
 LEAST_DIAGONAL = 1e-6
 #: First shift of a matrix without a Cholesky factor, on the scale of its unit diagonal.
 FIRST_SHIFT = 1e-8
@@ -60,15 +61,19 @@ def factor(matrix: np.ndarray, precision: float = EPS) -> Factor:
     largest = float(np.abs(diagonal).max(initial=0.0))
     if not matrix.any():
         return Factor(lambda r: r.copy(), semidefinite=True)
+    floor = len(matrix) * precision
+    if diagonal.min() > TINY:
+        scale = 1.0 / np.sqrt(diagonal)
+        scaled = matrix * scale
+        scaled *= scale[:, None]
+        lower, info = lapack.dpotrf(scaled.T, lower=1, clean=0)  # .T: symmetric, and already in Fortran order
+        if info == 0 and np.diag(lower).min() ** 2 > floor:
+            return Factor(functools.partial(_by_cholesky, lower, scale), definite=True, semidefinite=True)
     if largest == 0.0:  # indefinite: the size of what stands beside the diagonal is the only scale there is
         largest = float(np.abs(matrix).max()) / LEAST_DIAGONAL
     scale = 1.0 / np.sqrt(np.maximum(np.abs(diagonal), largest * LEAST_DIAGONAL))
     scaled = matrix * scale
     scaled *= scale[:, None]
-    floor = len(matrix) * precision
-    lower, info = lapack.dpotrf(scaled.T, lower=1, clean=0)  # .T: symmetric, and already in Fortran order
-    if info == 0 and np.diag(lower).min() ** 2 > floor:
-        return Factor(functools.partial(_by_cholesky, lower, scale), definite=True, semidefinite=True)
     if len(matrix) > LARGEST_EIGEN:
         return Factor(_shifted(scaled, scale))
     values, vectors = np.linalg.eigh(scaled)

@@ -168,13 +168,15 @@ def make_plan(
     if quick:
         names = [name for name in names if name in (*rehearsed, "l-bfgs")]
     else:
-        if quadratic:
-            largest = rehearsal.largest
-        else:
-            # The step of first-order methods needs L where the run starts; a sample of rows tells it well enough.
-            largest = float(lanczos(rehearsal.start.hvp, problem.size, seed, steps=12, tolerance=0.01).largest.value)
+        curvatures = rehearsal.curvatures
+        largest = float(curvatures[-1])
+        if not quadratic:
+            # The step of first-order methods needs L where the run starts, which a sample of rows tells well enough, and
+            # where it ends: there the slope of exponentials may be larger.
+            at_start = lanczos(rehearsal.start.hvp, problem.size, seed, steps=12, tolerance=0.01)
+            largest = max(float(at_start.largest.value), largest)
         largest = largest if largest > 0 else 1.0  # nothing is minimised along negative curvature
-        smallest = max(rehearsal.smallest, 1e-12 * largest)
+        smallest = max(float(curvatures[0]), 1e-12 * largest)
     pass_seconds = _pass_seconds(base, profile)
     zero = np.zeros(problem.size)
     start_value = problem.at(zero).value

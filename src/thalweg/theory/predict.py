@@ -57,14 +57,9 @@ class Rehearsal:
         return np.asarray(self.point.x)
 
     @property
-    def largest(self) -> float:
-        """The largest curvature there: L."""
-        return float(self.seen_from(np.zeros(len(self.minimum)))[0][-1])
-
-    @property
-    def smallest(self) -> float:
-        """The smallest curvature there: mu."""
-        return float(self.seen_from(np.zeros(len(self.minimum)))[0][0])
+    def curvatures(self) -> np.ndarray:
+        """The curvatures there from mu to L, ascending: all, or those of a Gauss rule."""
+        return self.seen_from(np.zeros(len(self.minimum)))[0]
 
     def at(self, point: Any, start: Any) -> Rehearsal:
         """The same with its minimum, and its start, as points of a problem in other variables."""
