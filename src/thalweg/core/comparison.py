@@ -92,9 +92,10 @@ class Comparison:
                 c.ljust(w) if i in (0, 8) else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))
             )
             text.append("  ".join(cells).rstrip())
+        bases: dict[str, list[str]] = {}
         for row in self.rows:
-            if not math.isfinite(row.prediction.steps):
-                text.append(f"{row.label}: {row.prediction.basis}")
+            bases.setdefault(row.prediction.basis, []).append(row.label)
+        text += [f"{', '.join(labels)}: {basis}" for basis, labels in bases.items()]
         return "\n".join(text)
 
     def _repr_html_(self) -> str:

@@ -27,11 +27,13 @@ class Status(Enum):
     )
     LINE_SEARCH_FAILED = (
         "line search failed",
-        "no step along the direction decreases the objective: check that the loss is continuous",
+        "no step along the direction decreases the objective: check that the loss is continuous and its gradient right "
+        "(tw.check_derivatives)",
     )
     NO_PROGRESS = (
         "no progress",
-        "steps no longer decrease the objective above the target: raise l2 or try another method",
+        "steps no longer decrease the objective above the target: try another method, or scale the variables; check "
+        "for kinks and for a wrong gradient (tw.check_derivatives); on a table, raise l2",
     )
     DIVERGED = (
         "diverged",
@@ -225,7 +227,7 @@ class Cost:
         return f"{self.steps} steps, {self.passes:.0f} passes over the data, {seconds}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Solution:
     """The one result record of every method.
 

@@ -10,8 +10,8 @@ import numpy as np
 
 EPS = float(np.finfo(np.float64).eps)
 TINY = float(np.finfo(np.float64).tiny)
-#: Where no Cholesky factor vouches for them, diagonal entries below this share of the largest are treated as if they were
-#: that large: a direction without curvature would else take the whole step.
+#: Where no Cholesky factor vouches for them, diagonal entries below this share of the largest are treated as if they
+#: were that large: a direction without curvature would else take the whole step.
 LEAST_DIAGONAL = 1e-6
 #: First shift of a matrix without a Cholesky factor, on the scale of its unit diagonal.
 FIRST_SHIFT = 1e-8

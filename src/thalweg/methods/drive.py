@@ -336,14 +336,11 @@ class _Run:
             if reached:
                 return Status.CONVERGED
             # A decrease that rounding hides cannot be searched for.
-            size = max(abs(state.point.value), certificate.rounding / self.precision)
-            hidden = state.decrement <= 1e3 * self.precision * size
-            return Status.PRECISION_FLOOR if hidden and self._close(state, certificate) else state.failure
+            return Status.PRECISION_FLOOR if self._at_floor(state, certificate) else state.failure
         if not reached and self._hovers(state):
             return Status.NOISE_FLOOR
         if not reached and self.steps - self.improved > self._patience(state):
-            hidden = state.decrement <= 1e3 * self.precision * abs(state.point.value)
-            if hidden and self._close(state, certificate):
+            if self._at_floor(state, certificate):
                 return Status.PRECISION_FLOOR
             return Status.NOISE_FLOOR if self._sampled(state) else Status.NO_PROGRESS
         if not self._creeps(state, certificate):
@@ -375,6 +372,11 @@ class _Run:
             return False
         return hovers(self.trace["value"], self.trace["step_size"])
 
+    def _at_floor(self, state: State, certificate: Certificate) -> bool:
+        """Whether rounding hides the decrease that a step promises, and little is left to gain."""
+        size = max(abs(state.point.value), certificate.rounding / self.precision)
+        return state.decrement <= 1e3 * self.precision * size and self._close(state, certificate)
+
     def _close(self, state: State, certificate: Certificate) -> bool:
         """Whether a bound is small beside the start, an estimate beside f: a large one is no floor of precision."""
         start = abs(self.trace.columns["value"][0])
@@ -382,6 +384,8 @@ class _Run:
             certificate = self._in_full(state.point)
             beside = max(abs(state.point.value), self.target)
             return certificate.kind is not CertificateKind.NONE and certificate.gap <= 1e-4 * beside
+        if certificate.kind is CertificateKind.NONE:
+            return False
         return certificate.kind is not CertificateKind.PROOF or certificate.gap <= 1e-4 * max(start, self.target)
 
     @property

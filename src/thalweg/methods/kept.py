@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -137,13 +137,21 @@ def check_same(where: str, values: list[float], step: int, point: Any) -> None:
 
 def describe(method: Method) -> str:
     """The method's class with the settings that are not the usual ones, arrays left out."""
-    plain = (str, int, float, bool, type(None))
     shown = [
         (f.name, getattr(method, f.name))
         for f in fields(method)  # type: ignore[arg-type]
         if f.repr and getattr(method, f.name) is not f.default and getattr(method, f.name) != f.default
     ]
-    return f"{type(method).__name__}({', '.join(f'{k}={v!r}' for k, v in shown if isinstance(v, plain))})"
+    return f"{type(method).__name__}({', '.join(f'{k}={v!r}' for k, v in shown if _is_short(v))})"
+
+
+def _is_short(setting: Any) -> bool:
+    """Whether a setting is a word, a number, or a part made of such: a schedule, an average."""
+    if is_dataclass(setting):
+        return all(_is_short(getattr(setting, f.name)) for f in fields(setting) if f.repr)
+    if isinstance(setting, tuple):
+        return all(map(_is_short, setting))
+    return isinstance(setting, (str, int, float, bool, type(None)))
 
 
 def _packed(value: Any, arrays: Arrays) -> Any:

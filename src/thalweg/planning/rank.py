@@ -171,8 +171,8 @@ def make_plan(
         curvatures = rehearsal.curvatures
         largest = float(curvatures[-1])
         if not quadratic:
-            # The step of first-order methods needs L where the run starts, which a sample of rows tells well enough, and
-            # where it ends: there the slope of exponentials may be larger.
+            # The step of first-order methods needs L where the run starts, which a sample of rows tells well enough,
+            # and where it ends: there the slope of exponentials may be larger.
             at_start = lanczos(rehearsal.start.hvp, problem.size, seed, steps=12, tolerance=0.01)
             largest = max(float(at_start.largest.value), largest)
         largest = largest if largest > 0 else 1.0  # nothing is minimised along negative curvature

@@ -55,7 +55,7 @@ def comparison(record: Record) -> Figure | None:
         for form, axis in FORMS.items()
     }
     keys = [Key(label, colour, [1, 0], shape) for label, (colour, shape) in zip(labels, styles, strict=True)]
-    keys.append(Key("predicted before the first step", "@quiet", [7, 4]))
+    keys.append(Key("predicted", "@quiet", [7, 4]))
     captions = [f"f* = {number(finite(record.get('minimum')) or 0.0, 6)} ({record.get('minimum_from')})."]
     title = "Methods side by side"
     return Figure("comparison", title, alt, captions, data, forms, _table(methods), keys)
@@ -188,7 +188,7 @@ def _form(
     return base(
         layers,
         alt=alt,
-        title=f"{above}, log scale; dashed: predicted before the first step",
+        title=f"{above}, log scale; dashed: predicted",
         height=320,
         zoom=[axis, "gap"],
     )

@@ -13,7 +13,9 @@ from thalweg.theory.predict import Rehearsal, bound_on_steps, foresee, foresee_r
 if TYPE_CHECKING:
     from thalweg.theory.bounds import BOUNDS, Bound
     from thalweg.theory.early_stopping import filter_curves, half_point, match_ridge, match_steps, match_truncation
+    from thalweg.theory.from_run import foreseen_in_newton, foreseen_in_run, steps_from_run
     from thalweg.theory.recoverable import recoverable_components
+    from thalweg.theory.second_moments import GradientNoise, SecondMoments
     from thalweg.theory.shrinkage import (
         GradientDescentFilter,
         MomentumFilter,
@@ -31,6 +33,8 @@ _LATER = {
     "bounds": ("BOUNDS", "Bound"),
     "early_stopping": ("filter_curves", "half_point", "match_ridge", "match_steps", "match_truncation"),
     "recoverable": ("recoverable_components",),
+    "from_run": ("foreseen_in_newton", "foreseen_in_run", "steps_from_run"),
+    "second_moments": ("GradientNoise", "SecondMoments"),
     "shrinkage": (
         "GradientDescentFilter",
         "MomentumFilter",
@@ -49,10 +53,12 @@ __all__ = [
     "BOUNDS",
     "Bound",
     "GradientDescentFilter",
+    "GradientNoise",
     "MomentumFilter",
     "Rehearsal",
     "RidgeFilter",
     "ScheduleFilter",
+    "SecondMoments",
     "SpectralModel",
     "TruncationFilter",
     "bound_on_steps",
@@ -62,6 +68,8 @@ __all__ = [
     "filter_curves",
     "foresee",
     "foresee_rest",
+    "foreseen_in_newton",
+    "foreseen_in_run",
     "half_point",
     "match_ridge",
     "match_steps",
@@ -70,6 +78,7 @@ __all__ = [
     "rehearse",
     "risk_curve",
     "sampled_steps_on_spectrum",
+    "steps_from_run",
     "steps_on_spectrum",
     "truncation_filter",
 ]
