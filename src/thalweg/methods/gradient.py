@@ -205,8 +205,9 @@ class HeavyBall(Method):
         return replace(self, step_size=(1 + beta) * _inverse(0.5 * (largest + smallest)), momentum=beta)
 
     def rate(self, largest: float, smallest: float, *, quadratic: bool = True) -> float:
-        """The factor by which f - f* shrinks a step, asymptotically."""
-        return _heavy_ball_rate(*checked_curvatures(largest, smallest))
+        """The factor by which f - f* shrinks a step, asymptotically; nan elsewhere: it may cycle."""
+        rate = _heavy_ball_rate(*checked_curvatures(largest, smallest))
+        return rate if quadratic else math.nan
 
     def init(self, point: Any) -> State:
         """Start at rest."""
