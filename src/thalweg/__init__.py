@@ -192,14 +192,16 @@ _HOMES = {
     "thalweg.theory.rates": ("Rate", "rate"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+#: Rooms, for what has no name here: ``tw.methods.StrongWolfe``, ``tw.linalg.lanczos``.
+_ROOMS = ("data", "expr", "linalg", "methods", "numpy", "planning", "problems", "reports", "theory")
 
 __all__ = sorted(_HOME_OF)
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name from its room on first use."""
-    if name == "numpy":
-        return import_module("thalweg.numpy")
+    """Load a public name from its room, or a room, on first use."""
+    if name in _ROOMS:
+        return import_module(f"thalweg.{name}")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'thalweg' has no attribute {name!r}")
     value = getattr(import_module(_HOME_OF[name]), name)
@@ -209,4 +211,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """Public names, loaded or not."""
-    return sorted({*globals(), *_HOME_OF, "numpy"})
+    return sorted({*globals(), *_HOME_OF, *_ROOMS})
