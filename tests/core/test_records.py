@@ -191,5 +191,8 @@ def test_records_show_themselves_in_notebooks():
     fit = tw.fit("iris")
     assert "converged" in fit.solution._repr_html_()
     assert "newton" in fit.plan._repr_html_()
+    for record in (fit, fit.solution, fit.plan, fit.diagnosis):
+        assert repr(record).startswith(f"{type(record).__name__}(")
+        assert len(repr(record)) < 200
     assert "kappa_scaled" in fit.diagnosis.constants._repr_html_()
     assert "<table" in fit._repr_html_()

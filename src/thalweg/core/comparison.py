@@ -82,6 +82,9 @@ class Comparison:
             for row in self.rows
         ]  # fmt: skip
 
+    def __repr__(self) -> str:
+        return f"Comparison({self.problem:.80}, {len(self.rows)} methods, target={self.target:.3g})"
+
     def __str__(self) -> str:
         lines = [HEADS, *self._cells()]
         widths = [max(len(line[i]) for line in lines) for i in range(len(HEADS))]

@@ -68,6 +68,12 @@ class Diagnosis:
     seconds: float
     passes: float
 
+    def __repr__(self) -> str:
+        shown = ", ".join(
+            f"{name}={self.constants[name].value:.3g}" for name in ("L", "mu", "kappa") if name in self.constants
+        )
+        return f"Diagnosis({shown}, {len(self.constants)} constants)"
+
     def _repr_html_(self) -> str:
         return self.constants._repr_html_()
 
@@ -180,6 +186,9 @@ class Plan:
             if row.method == method:
                 return row
         raise KeyError(f"{method!r} is not in this plan: {', '.join(row.method for row in self.predictions)}")
+
+    def __repr__(self) -> str:
+        return f"Plan({self.chosen} chosen among {len(self.predictions)} methods, target={self.target:.3g})"
 
     def __str__(self) -> str:
         lines = []

@@ -262,6 +262,10 @@ class Solution:
         ]
         return table(("solution", ""), rows)
 
+    def __repr__(self) -> str:
+        bound = f"{self.certificate.kind.value} {self.certificate.gap:.2g}"
+        return f"Solution({self.status}, value={self.value:.10g}, {bound}, {self.method}: {self.cost.steps} steps)"
+
     def __str__(self) -> str:
         return (
             f"{self.status.label}: {self.status.remedy}\n"

@@ -6,6 +6,7 @@ here for what works entry by entry. Plain arrays pay nothing for it.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -185,13 +186,13 @@ def like(x: Any1D, entries: np.ndarray) -> Any1D:
 
 
 def inner(x: Any, y: Any) -> float:
-    """The inner product: of arrays faster than ``@``, and without a warning where it overflows, which ``dot`` gives."""
-    return float(np.vdot(x, y)) if type(x) is np.ndarray else float(x @ y)
+    """The inner product: of arrays faster than ``@``. Where it may overflow, whoever asks silences NumPy's warning."""
+    return float(x.dot(y)) if type(x) is np.ndarray else float(x @ y)
 
 
 def norm(x: Any1D) -> float:
-    """The Euclidean length."""
-    return math.sqrt(max(inner(x, x), 0.0))
+    """The Euclidean length; without a warning where its square overflows."""
+    return math.sqrt(max(float(np.vdot(x, x)) if type(x) is np.ndarray else float(x @ x), 0.0))
 
 
 def finite(x: Any1D) -> bool:
@@ -204,9 +205,14 @@ def finite(x: Any1D) -> bool:
 def eps(x: Any1D) -> float:
     """Spacing of the numbers just above 1, of the coarsest leaf."""
     if type(x) is np.ndarray:
-        return float(np.finfo(x.dtype).eps)  # nearly always
+        return _eps(x.dtype)  # nearly always
     leaves = x.leaves if isinstance(x, Vector) else (x,)
     return max(float(array_namespace(leaf).finfo(leaf.dtype).eps) for leaf in leaves)
+
+
+@functools.cache
+def _eps(dtype: np.dtype) -> float:
+    return float(np.finfo(dtype).eps)
 
 
 def leafwise(function: Callable[..., Leaf], *vectors: Any1D) -> Any1D:

@@ -206,6 +206,10 @@ class Derivative:
         arrays = [_fitting(x, values[x.name], sizes) for x in self.inputs]
         return lower(self.node, self.inputs, "derivative")(*arrays)
 
+    def __repr__(self) -> str:
+        by = ", ".join(str(x.name) for x in self.wrt)
+        return f"Derivative({self.formula!r:.60} by {by}, order {self.order}: {self.text:.100})"
+
     def __str__(self) -> str:
         return self.text
 

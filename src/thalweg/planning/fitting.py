@@ -183,6 +183,9 @@ class Fit:
 
         return solution_html(self.record())
 
+    def __repr__(self) -> str:
+        return f"Fit({self.loss} loss, l2={self.l2:.3g}, {self.coef.shape[-1]} features, {self.solution!r})"
+
     def __str__(self) -> str:
         return f"{self.loss} loss, l2 = {self.l2:.3g}: {self.solution}"
 
