@@ -187,19 +187,17 @@ class FunctionPoint:
 
     def _evaluated(self) -> tuple[float, Any1D]:
         problem, given = self.problem, self.problem.given
+        if not problem.first_order_given:
+            return problem.derived.value_and_gradient(self.x)  # whose calls give no warnings
         with np.errstate(all="ignore"):  # a trial may leave the domain; whoever made it looks at what came of it
-            if not given:
-                return problem.derived.value_and_gradient(self.x)
             if "value_and_gradient" in given:
                 answer = given["value_and_gradient"](self._seen)
                 if not isinstance(answer, tuple | list) or len(answer) != 2:
                     raise InputError(f"value_and_gradient gave {answer!r:.60}", "return the pair (value, gradient)")
                 gradient = laid_out_like(answer[1], self.x, "the given gradient")
                 return as_number(answer[0], "the given value"), gradient
-            if "gradient" in given:
-                gradient = laid_out_like(given["gradient"](self._seen), self.x, "the given gradient")
-                return as_number(problem.f(self._seen), "f(x)"), gradient
-            return problem.derived.value_and_gradient(self.x)
+            gradient = laid_out_like(given["gradient"](self._seen), self.x, "the given gradient")
+            return as_number(problem.f(self._seen), "f(x)"), gradient
 
     @cached_property
     def hessian(self) -> np.ndarray:
