@@ -13,6 +13,9 @@ from thalweg.theory.rate_tail import thinned
 #: Units in the last place within which values at the end of a record are the same, and from which on differences from
 #: the limit keep a digit.
 SAME, RESOLVED = 16.0, 32.0
+#: Spread of values in units of rounding, and as a share of them, up to which it is that of sums that were rounded, not
+#: noise; how far from the last they may lie then; and the fewest, of their later half, that show it.
+SUMS, SUMS_SHARE, SUMS_APART, SUMS_FEWEST = 1000.0, 1e-5, (4000.0, 1000.0, 250.0, 64.0), 6
 #: Most digits of values that were rounded to be printed.
 PRINTED = 12
 #: Shares of a record that may be a floor of noise, largest first, and the fewest values that show one.
@@ -110,6 +113,9 @@ def find_floor(values: np.ndarray, limit: float | None, unit: float) -> Floor | 
         stands = bool(np.mean(np.diff(end) >= 0) >= 0.25)
         if stands or (start > 0 and values[start - 1] - values[start] > 100 * same):
             return Floor(start, float(np.median(end)), same / SAME, same / SAME, True)
+    rounded = _rounded_sums(values, unit)
+    if rounded is not None:
+        return rounded
     unit_of_values = magnitude(values)  # squares of 1e200 and of 1e-200 are no numbers
     values, same = values / unit_of_values, same / unit_of_values
     limit = None if limit is None else limit / unit_of_values
@@ -127,6 +133,24 @@ def find_floor(values: np.ndarray, limit: float | None, unit: float) -> Floor | 
             if (fallen and independent * error**2 <= spread**2) or share == SHARES[0]:
                 level, error, spread = (unit_of_values * x for x in (float(end.mean()), error, spread))
                 return Floor(start if fallen else 0, level, error, spread, False)
+    return None
+
+
+def _rounded_sums(values: np.ndarray, unit: float) -> Floor | None:
+    """The end of a record on which values hover by some multiples of their rounding, without a trend."""
+    size = abs(float(values[-1]))
+    for apart in SUMS_APART:
+        outside = np.flatnonzero(np.abs(values - values[-1]) > apart * unit * size)
+        start = int(outside[-1]) + 1 if len(outside) else 0
+        end = values[start + (len(values) - start) // 2 :]  # the first half may still be falling
+        spread, level = float(end.std()), float(np.median(end))
+        if len(end) < SUMS_FEWEST or spread > min(SUMS * unit, SUMS_SHARE) * size or not spread:
+            continue
+        first, second = np.array_split(end, 2)
+        still = abs(float(first.mean() - second.mean())) <= APART * spread
+        if still and np.mean(np.diff(end) > 0) >= TURNS:
+            start += int(np.argmax(values[start:] - level <= TOLD * spread))
+            return Floor(start, level, spread / math.sqrt(len(end)), spread, True)
     return None
 
 

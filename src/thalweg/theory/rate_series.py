@@ -36,6 +36,10 @@ SLOWEST = 1e-6
 #: Falls of log(f_k - f_n) at the end of a record that stopping alone does not make: in a slow sequence the last ones
 #: are log 3/2 and log 2.
 SUDDEN = (1.2, 2.0)
+#: Height that counts above values that hover by rounding, in their spreads, and above a last value from which a
+#: sequence had yet to fall, in what was left; the fewest values that give a slope there; and the nats of fall over
+#: which steps are alike.
+HOVERS, AHEAD, FEW, SAME_STEPS = 16.0, 16.0, 4, 0.25
 
 #: Residual of a superlinear law beside that of a line, above a floor of noise, from which on it is one; and the
 #: height in spreads of the noise that counts: x + noise squared is off by 2 sqrt(1 / 100) = 20% there.
@@ -93,13 +97,14 @@ def _still_falls(values: np.ndarray, limit: float | None) -> bool:
 
 
 def _check_above(values: np.ndarray, limit: float, unit: float) -> None:
-    slack = 64 * unit * max(abs(limit), float(np.abs(values).min()))
+    # Values near their limit carry the rounding of the terms they are sums of, which are as large as the first ones.
+    slack = unit * max(64 * abs(limit), 64 * float(np.abs(values).min()), 16 * float(np.abs(values).max()))
     below = np.flatnonzero(values < limit - slack)
     if len(below):
         at = int(below[0])
         raise InputError(
-            f"value {at + 1} is {values[at]:.10g}, below limit={limit:.10g}",
-            f"give a limit of at most {values.min():.10g}, or limit=None to estimate it",
+            f"value {at + 1} is {float(values[at])!r}, below limit={limit!r} by {limit - values[at]:.2g}",
+            f"give a limit of at most {float(values.min())!r}, or limit=None to estimate it",
         )
 
 
@@ -127,8 +132,7 @@ def _undecided(why: str, limit: float | None) -> _Seen:
 
 def _unknown_limit(values: np.ndarray, floor: Floor | None, unit: float) -> _Seen:
     if floor is not None and floor.rounding:
-        least = _resolved(values - floor.level, floor.start, RESOLVED * resolution(values, unit))
-        seen = _approach(values, floor.level, floor.start, least, ended=True)
+        seen = _to_rounding(values, floor, unit)
         return seen.said(why=f"{seen.rate.why}; values end at {floor.level:.10g}, the same to rounding")
     if floor is not None and abs(floor.level) <= ROUNDING * float(np.abs(values).max()):
         return _known_limit(values, 0.0, floor, unit)
@@ -174,6 +178,39 @@ def _unknown_limit(values: np.ndarray, floor: Floor | None, unit: float) -> _See
     return _Seen(rate_of_finding(finding, k, y, y, found.limit), finding)
 
 
+def _to_rounding(values: np.ndarray, floor: Floor, unit: float) -> _Seen:
+    """Values that fall until rounding keeps them where they are, near their limit or, if steps are short, above it."""
+    r = values - floor.level
+    least = max(_resolved(r, floor.start, RESOLVED * resolution(values, unit)), HOVERS * floor.spread)
+    seen = _approach(values, floor.level, floor.start, least, ended=True)
+    if seen.rate.kind in (RateKind.SUPERLINEAR, RateKind.UNDECIDED):
+        # What is left to fall bends the end of the curve down, as a superlinear sequence does.
+        ahead = _left_to_fall(r, floor.start, least)
+        again = _approach(values, floor.level, floor.start, AHEAD * ahead, ended=False)
+        if AHEAD * ahead > least and again.rate.kind is RateKind.LINEAR:
+            return again
+    return seen
+
+
+def _left_to_fall(r: np.ndarray, stop: int, least: float) -> float:
+    """How far below its last value before ``stop`` a linear sequence would fall, from the slope and the last steps."""
+    ahead = 0.0
+    for _ in range(3):  # the slope is that of values much above what is left, once that is known
+        usable = np.flatnonzero(r[:stop] > max(least, AHEAD * ahead))
+        if len(usable) < FEW:
+            return ahead
+        y = np.log(r[usable])
+        late = usable[y <= 0.5 * (y.min() + y.max())]
+        fall = math.log(r[late[0]] / r[late[-1]]) if len(late) > 1 else 0.0
+        if fall <= 0:
+            return ahead
+        slope = fall / float(late[-1] - late[0])
+        steps = np.abs(np.diff(r[max(stop - 1 - math.ceil(SAME_STEPS / slope), 0) : stop]))
+        steps = steps[steps > 0]
+        ahead = float(np.median(steps)) / math.expm1(slope) if len(steps) else 0.0
+    return ahead
+
+
 def _resolved(r: np.ndarray, stop: int, slack: float) -> float:
     """From where on r says something beside a level that stands for the limit.
 
@@ -201,7 +238,8 @@ def _known_limit(values: np.ndarray, limit: float, floor: Floor | None, unit: fl
     slack = RESOLVED * max(unit * abs(limit), resolution(values, unit) if limit else 0.0)
     if floor is not None:
         height, largest = floor.level - limit, float(r.max())
-        if height <= max(ROUNDING * largest, 4 * _resolved(r, floor.start, slack)):
+        near = TOLD * floor.spread if floor.rounding else 0.0
+        if height <= max(ROUNDING * largest, 4 * _resolved(r, floor.start, slack), near):
             least = max(slack, TOLD * floor.spread, 4 * abs(height))
             stop = min(_rounding_start(r), floor.start)
             certain = floor.rounding and stop == floor.start
@@ -272,8 +310,7 @@ def _is_noisy(y: np.ndarray) -> bool:
 
 def _still_floor(values: np.ndarray, floor: Floor, limit: float, unit: float) -> _Seen:
     """Values that settle, but above the limit that was given."""
-    least = _resolved(values - floor.level, floor.start, RESOLVED * resolution(values, unit))
-    seen = _approach(values, floor.level, floor.start, least, ended=True)
+    seen = _to_rounding(values, floor, unit)
     kind = RateKind.FLOOR if seen.rate.kind is RateKind.LINEAR else seen.rate.kind
     height = floor.level - limit
     where = f"values settle {height:.6g} above the limit, without noise: perhaps the limit is {floor.level:.6g}"
