@@ -99,6 +99,10 @@ class Comparison:
         for row in self.rows:
             bases.setdefault(row.prediction.basis, []).append(row.label)
         text += [f"{', '.join(labels)}: {basis}" for basis, labels in bases.items()]
+        for row in self.rows:
+            first = row.prediction.steps_interval[0]
+            if row.prediction.steps == math.inf and first < math.inf:
+                text.append(f"{row.label}: settles above the target; single runs may touch it from step {first:.0f} on")
         return "\n".join(text)
 
     def _repr_html_(self) -> str:
