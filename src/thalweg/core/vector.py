@@ -109,7 +109,7 @@ def as_vector(x: Any, name: str = "x0") -> Any1D:
     """
     vector = _vector(x, name)
     for key, leaf in _named(vector, name):
-        if not finite(Vector((leaf,))):
+        if not _all_finite(leaf):
             raise InputError(f"{key} holds a value that is not finite: {leaf!r:.80}", "give finite numbers")
     return vector
 
@@ -197,9 +197,14 @@ def norm(x: Any1D) -> float:
 
 def finite(x: Any1D) -> bool:
     """Whether every entry is."""
-    if isinstance(x, Vector):
-        return all(bool(array_namespace(leaf).all(array_namespace(leaf).isfinite(leaf))) for leaf in x.leaves)
-    return bool(np.isfinite(x).all())
+    return all(map(_all_finite, x.leaves)) if isinstance(x, Vector) else _all_finite(x)
+
+
+def _all_finite(leaf: Leaf) -> bool:
+    if isinstance(leaf, np.ndarray):
+        return bool(np.isfinite(leaf).all())
+    library = array_namespace(leaf)
+    return bool(library.all(library.isfinite(leaf)))
 
 
 def eps(x: Any1D) -> float:

@@ -60,8 +60,8 @@ class LimitedMemory(Direction):
 
     def following(self, state: State, step_size: float, point: Any, metric: LocalMetric) -> Proposal:
         """-C g after one more pair."""
-        gradient, learned = point.gradient, state.memory["learned"]
-        s, y = point.x - state.point.x, gradient - state.point.gradient
+        gradient, before, learned = point.gradient, state.point, state.memory["learned"]
+        s, y = point.x - before.x, gradient - before.gradient
         curvature, square = inner(s, y), inner(y, y)
         # Changes whose squares underflow tell nothing.
         counts = square > 0 and curvature > LEAST_CURVATURE * math.sqrt(inner(s, s) * square)
@@ -72,8 +72,7 @@ class LimitedMemory(Direction):
             steep = square if metric.inverse is None else inner(y, metric.inverse(y))
             scales = (*scales, curvature / steep)[-min(self.scales, self.memory) :]
         if metric.inverse is None and type(s) is np.ndarray and s.size <= LARGEST_COMPACT:
-            # A run that was saved brings a plain tuple.
-            stacked = Pairs(*learned["stacked"]) if learned else None
+            stacked = learned.get("stacked")  # a plain tuple in a run that was saved
             if stacked is None or counts:
                 stacked = with_pair(stacked, s, y, curvature, square, self.memory)
             return Proposal(compact(gradient, stacked, max(scales)), memory={"scales": scales, "stacked": stacked})

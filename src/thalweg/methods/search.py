@@ -282,18 +282,19 @@ def wolfe(
     t, paid = first, line.passes
     with np.errstate(all="ignore"):
         for count in range(trials):
-            trial = Trial(t, *line.value_slope(t))
+            trial_value, trial_slope = line.value_slope(t)
             if count == 0 and thorough is not None and line.passes == paid:
                 flat = -thorough * slope
-            finite = math.isfinite(trial.value) and math.isfinite(trial.slope)
-            if finite and trial.value < best_value:
-                best, best_value = t, trial.value
+            finite = math.isfinite(trial_value) and math.isfinite(trial_slope)
+            if finite and trial_value < best_value:
+                best, best_value = t, trial_value
             # A change that rounding hides is judged by the derivative alone.
-            lower = finite and (trial.value <= value + decrease * t * slope or abs(trial.value - value) <= noise)
-            if lower and abs(trial.slope) <= flat:
+            lower = finite and (trial_value <= value + decrease * t * slope or abs(trial_value - value) <= noise)
+            if lower and abs(trial_slope) <= flat:
                 return Found(t)
+            trial = Trial(t, trial_value, trial_slope) if finite else Trial(t, math.inf, math.nan)
             if not lower or trial.value > low.value + noise or trial.slope >= 0:
-                high = trial if finite else Trial(t, math.inf, math.nan)
+                high = trial
             elif high is None:
                 if t > LONGEST_STEP * first and value - trial.value > LONGEST_STEP * abs(value):
                     return Found(best, unbounded=True)
