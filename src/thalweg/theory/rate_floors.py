@@ -16,6 +16,8 @@ SAME, RESOLVED = 16.0, 32.0
 #: Spread of values in units of rounding, and as a share of them, up to which it is that of sums that were rounded, not
 #: noise; how far from the last they may lie then; and the fewest, of their later half, that show it.
 SUMS, SUMS_SHARE, SUMS_APART, SUMS_FEWEST = 1000.0, 1e-5, (4000.0, 1000.0, 250.0, 64.0), 6
+#: Difference of the means of two halves, in standard deviations, that chance may make: a line has sqrt(3).
+TRENDLESS = 1.2
 #: Most digits of values that were rounded to be printed.
 PRINTED = 12
 #: Shares of a record that may be a floor of noise, largest first, and the fewest values that show one.
@@ -147,7 +149,8 @@ def _rounded_sums(values: np.ndarray, unit: float) -> Floor | None:
         if len(end) < SUMS_FEWEST or spread > min(SUMS * unit, SUMS_SHARE) * size or not spread:
             continue
         first, second = np.array_split(end, 2)
-        still = abs(float(first.mean() - second.mean())) <= APART * spread
+        chance = min(max(APART, 5 / math.sqrt(len(end))), TRENDLESS)  # 2.5 standard errors of the difference
+        still = abs(float(first.mean() - second.mean())) <= chance * spread
         if still and np.mean(np.diff(end) > 0) >= TURNS:
             start += int(np.argmax(values[start:] - level <= TOLD * spread))
             return Floor(start, level, spread / math.sqrt(len(end)), spread, True)

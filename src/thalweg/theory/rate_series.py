@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from thalweg.core.errors import InputError
+from thalweg.theory.rate_bend import DECADES
 from thalweg.theory.rate_floors import RESOLVED, TOLD, TURNS, Floor, find_floor, magnitude, partial_floor, resolution
 from thalweg.theory.rate_kinds import Rate, RateKind
 from thalweg.theory.rate_laws import STRAIGHT, Fit, cost, fit_laws
@@ -165,11 +166,14 @@ def _unknown_limit(values: np.ndarray, floor: Floor | None, unit: float) -> _See
     if at_zero is not None and to_zero and same and at_zero.rate.kind is not RateKind.UNDECIDED:
         return at_zero
     if isinstance(found, str):
-        return _undecided(f"{found}; give limit= if it is known", None)
+        near = _near_rounding(values, unit) if len(f) == len(values) else None
+        return near or _undecided(f"{found}; give limit= if it is known", None)
     y = np.log(f - found.limit)
     if at_zero is not None and at_zero.finding.fit is not None:
         # A limit of its own must explain more than a fall to zero, each beside the range that it explains.
-        share, at_limit = at_zero.finding.fit.residual / np.ptp(np.log(values)), found.fit.residual / np.ptp(y)
+        to_all = [at_zero.finding.fit] if at_zero.finding.whole else fit_laws(*thinned(k, np.log(f)))
+        residual = min((fit.residual for fit in to_all), default=math.inf)
+        share, at_limit = residual / np.ptp(np.log(f)), found.fit.residual / np.ptp(y)
         if at_limit > BETTER * share:
             said = to_zero or at_zero.finding.whole or at_zero.rate.kind is RateKind.UNDECIDED
             return at_zero if said else _undecided(f"{at_zero.rate.why}, and so do falls to other limits", None)
@@ -190,6 +194,20 @@ def _to_rounding(values: np.ndarray, floor: Floor, unit: float) -> _Seen:
         if AHEAD * ahead > least and again.rate.kind is RateKind.LINEAR:
             return again
     return seen
+
+
+def _near_rounding(values: np.ndarray, unit: float) -> _Seen | None:
+    """Values that fell so far that the last one stands for their limit; None if they did not."""
+    last = float(values[-1])
+    r = values - last
+    least = RESOLVED * resolution(values, unit)
+    least = max(least, AHEAD * _left_to_fall(r, len(r), least))
+    if r.max() <= least * 10**DECADES:
+        return None
+    seen = _approach(values, last, len(r) - 1, least, ended=False)
+    if seen.rate.kind not in (RateKind.LINEAR, RateKind.SUPERLINEAR):
+        return None
+    return seen.said(confidence=0.9 * seen.rate.confidence, why=f"{seen.rate.why}, beside the last value {last:.10g}")
 
 
 def _left_to_fall(r: np.ndarray, stop: int, least: float) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from thalweg.theory.rate_bend import bend
 from thalweg.theory.rate_kinds import RateKind
 from thalweg.theory.rate_laws import STRAIGHT, Fit, cost, fit_laws, noise, weigh
 
@@ -59,6 +60,8 @@ REPEATED = 0.2
 #: Shorter records with residuals above that many nats, and falls that jump by this share of their mean, are neither
 #: one nor the other.
 SHORT, UNEVEN_RESIDUAL, UNEVEN = 150, 0.15, 0.08
+#: Confidence in a superlinear sequence that follows no law.
+BY_BEND = 0.65
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,9 @@ def find_kind(
     if finding.kind is RateKind.LINEAR and rise <= RISE and len(y) < SHORT:
         why = uneven(k, y) if finding.fit is not None and finding.fit.residual > UNEVEN_RESIDUAL else ""
         finding = Finding(RateKind.UNDECIDED, 0.5, why) if why else finding
+    if finding.kind is RateKind.UNDECIDED and rise <= RISE:
+        why = bend(k, y)
+        finding = Finding(RateKind.SUPERLINEAR, BY_BEND, why, order=1.0) if why else finding
     return finding, k, y
 
 
