@@ -74,7 +74,7 @@ class LimitedMemory(Direction):
         if metric.inverse is None and type(s) is np.ndarray and s.size <= LARGEST_COMPACT:
             stacked = learned.get("stacked")  # a plain tuple in a run that was saved
             if stacked is None or counts:
-                stacked = with_pair(stacked, s, y, curvature, square, self.memory)
+                stacked = with_pair(stacked, s, y, curvature, self.memory)
             return Proposal(compact(gradient, stacked, max(scales)), memory={"scales": scales, "stacked": stacked})
         pairs = learned.get("pairs", ())
         if counts:
@@ -110,7 +110,6 @@ class Pairs(NamedTuple):
         Y: Changes of the gradient, shape (pairs, d).
         triangle: Inverse of the upper triangle of S Y', shape (pairs, pairs).
         curvatures: The diagonal of S Y', shape (pairs,).
-        products: Y Y', shape (pairs, pairs).
 
     """
 
@@ -118,10 +117,9 @@ class Pairs(NamedTuple):
     Y: np.ndarray
     triangle: np.ndarray
     curvatures: np.ndarray
-    products: np.ndarray
 
 
-def with_pair(pairs: Pairs | None, s: np.ndarray, y: np.ndarray, curvature: float, square: float, limit: int) -> Pairs:
+def with_pair(pairs: Pairs | None, s: np.ndarray, y: np.ndarray, curvature: float, limit: int) -> Pairs:
     """The pairs with one more, without the oldest where there are more than ``limit``.
 
     Args:
@@ -129,45 +127,41 @@ def with_pair(pairs: Pairs | None, s: np.ndarray, y: np.ndarray, curvature: floa
         s: Change of x.
         y: Change of the gradient.
         curvature: s'y.
-        square: y'y.
         limit: Pairs kept.
 
     """
     # On short vectors a call costs more than its arithmetic: ``dot`` takes half the time of ``@``.
     inverse = 1.0 / curvature
     if pairs is None:
-        return Pairs(s[None], y[None], np.array([[inverse]]), np.array([curvature]), np.array([[square]]))
-    S, Y, triangle, curvatures, products = pairs
+        return Pairs(s[None], y[None], np.array([[inverse]]), np.array([curvature]))
+    S, Y, triangle, curvatures = pairs
     if len(S) == limit:
         # The inverse of a triangle without its first row and column is that of the rest.
-        S, Y, triangle, curvatures, products = S[1:], Y[1:], triangle[1:, 1:], curvatures[1:], products[1:, 1:]
+        S, Y, triangle, curvatures = S[1:], Y[1:], triangle[1:, 1:], curvatures[1:]
     k, d = S.shape
     changes = np.empty((2, k + 1, d))
     changes[0, :k], changes[1, :k], changes[0, k], changes[1, k] = S, Y, s, y
-    corner = np.zeros((2, k + 1, k + 1))
-    corner[0, :k, :k], corner[1, :k, :k] = triangle, products
-    corner[0, :k, k] = triangle.dot(S.dot(y) * -inverse)
-    corner[1, :k, k] = corner[1, k, :k] = Y.dot(y)
-    corner[0, k, k], corner[1, k, k] = inverse, square
+    larger = np.zeros((k + 1, k + 1))
+    larger[:k, :k], larger[k, k] = triangle, inverse
+    larger[:k, k] = triangle.dot(S.dot(y) * -inverse)
     diagonal = np.empty(k + 1)
     diagonal[:k], diagonal[k] = curvatures, curvature
-    return Pairs(changes[0], changes[1], corner[0], diagonal, corner[1])
+    return Pairs(changes[0], changes[1], larger, diagonal)
 
 
 def compact(gradient: np.ndarray, pairs: Pairs, scale: float) -> np.ndarray:
     """-C g by the compact form, started from scale I: the same matrix as the two loops give, in a few products.
 
+    Taken from the right, so that Y Y' is not needed: with u = R^-1 S g, the first loop ends at g - Y'u.
     Source: Byrd, Nocedal and Schnabel, Mathematical Programming 63 (1994), 129-156, equation 3.1.
     """
-    S, Y, triangle, curvatures, products = pairs
+    S, Y, triangle, curvatures = pairs
     u = triangle.dot(S.dot(gradient))
-    weights = products.dot(u)
-    weights -= Y.dot(gradient)
-    weights *= scale
-    weights += curvatures * u
     direction = u.dot(Y)
     direction -= gradient
     direction *= scale
+    weights = Y.dot(direction)
+    weights += curvatures * u
     direction -= weights.dot(triangle).dot(S)
     return direction
 
