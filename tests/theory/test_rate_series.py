@@ -11,8 +11,7 @@ EPS = 2.0**-52
 K = np.arange(400.0)
 
 
-@pytest.mark.parametrize("spread", [20.0, 130.0, 400.0])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("spread", "seed"), [(20.0, 0), (130.0, 1), (400.0, 2)])
 def test_values_that_hover_by_rounding_are_no_floor(spread, seed):
     level = -1184.4319
     values = level + 1000 * 0.9**K + spread * EPS * abs(level) * generator(seed).normal(size=len(K))
@@ -23,13 +22,12 @@ def test_values_that_hover_by_rounding_are_no_floor(spread, seed):
         assert "rounding" in found.why
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_the_same_hovering_beside_noise_of_its_own_is_a_floor(seed):
-    values = 1 + 0.9**K + 1e-9 * generator(seed).normal(size=len(K))
+def test_values_that_hover_by_more_than_rounding_are_one():
+    values = 1 + 0.9**K + 1e-9 * generator(0).normal(size=len(K))
     assert rate(values).kind is RateKind.FLOOR
 
 
-@pytest.mark.parametrize("q", [0.98, 0.99, 0.996])
+@pytest.mark.parametrize("q", [0.98, 0.996])
 def test_steps_lost_in_rounding_far_above_the_limit_are_no_acceleration(q):
     """The record ends where a step is 100 roundings, 100 q/(1 - q) roundings above the limit."""
     values = -1000 + 500 * q ** np.arange(20000.0)
@@ -48,3 +46,17 @@ def test_a_limit_above_the_least_value_is_refused_with_the_difference():
     values = 3.0 + 0.5 ** np.array([0.0, 1.0, 2.0, 3.0, 4.0, 60.0])
     with pytest.raises(InputError, match=r"below limit=3\.0000000001 by 1e-10"):
         rate(values, limit=3.0 + 1e-10)
+
+
+def test_a_record_that_ends_within_rounding_of_its_limit_needs_no_other():
+    """Heavy ball's (1 + k) q^k of a double root, stopped at the last digits of the value."""
+    found = rate(-182.38994 + 300 * (1 + K[:26]) * 0.22 ** K[:26])
+    assert found.kind is RateKind.LINEAR, found
+    assert found.q == pytest.approx(0.22, rel=0.05)
+
+
+def test_values_that_end_flat_far_from_zero_are_judged_by_their_limit():
+    """Their last ones alone follow any law: it is to the whole record that a fall to zero must fit."""
+    found = rate(0.46 + 0.23 * 0.15 ** np.arange(13.0))
+    assert found.kind is RateKind.LINEAR, found
+    assert found.q == pytest.approx(0.15, rel=0.01)

@@ -107,6 +107,9 @@ def find_floor(values: np.ndarray, limit: float | None, unit: float) -> Floor | 
         unit: Spacing of the numbers just above 1 in the precision they were computed with.
 
     """
+    rounded = _rounded_sums(values, unit)
+    if rounded is not None:
+        return rounded
     same = SAME * resolution(values, unit)
     apart = np.flatnonzero(np.abs(values - values[-1]) > same)
     start = int(apart[-1]) + 1 if len(apart) else 0
@@ -115,9 +118,6 @@ def find_floor(values: np.ndarray, limit: float | None, unit: float) -> Floor | 
         stands = bool(np.mean(np.diff(end) >= 0) >= 0.25)
         if stands or (start > 0 and values[start - 1] - values[start] > 100 * same):
             return Floor(start, float(np.median(end)), same / SAME, same / SAME, True)
-    rounded = _rounded_sums(values, unit)
-    if rounded is not None:
-        return rounded
     unit_of_values = magnitude(values)  # squares of 1e200 and of 1e-200 are no numbers
     values, same = values / unit_of_values, same / unit_of_values
     limit = None if limit is None else limit / unit_of_values
@@ -146,7 +146,7 @@ def _rounded_sums(values: np.ndarray, unit: float) -> Floor | None:
         start = int(outside[-1]) + 1 if len(outside) else 0
         end = values[start + (len(values) - start) // 2 :]  # the first half may still be falling
         spread, level = float(end.std()), float(np.median(end))
-        if len(end) < SUMS_FEWEST or spread > min(SUMS * unit, SUMS_SHARE) * size or not spread:
+        if len(end) < SUMS_FEWEST or not unit * size < spread <= min(SUMS * unit, SUMS_SHARE) * size:
             continue
         first, second = np.array_split(end, 2)
         chance = min(max(APART, 5 / math.sqrt(len(end))), TRENDLESS)  # 2.5 standard errors of the difference
