@@ -343,12 +343,11 @@ class _Run:
             if self._at_floor(state, certificate):
                 return Status.PRECISION_FLOOR
             return Status.NOISE_FLOOR if self._sampled(state) else Status.NO_PROGRESS
+        if reached or not self.method.certifies:
+            return None
         if not self._creeps(state, certificate):
             self.halved = self.steps, certificate.gap
-        crawls = self.method.certifies and self.steps - self.halved[0] > CRAWL_STEPS
-        if not reached and crawls:
-            return Status.NO_PROGRESS
-        return None
+        return Status.NO_PROGRESS if self.steps - self.halved[0] > CRAWL_STEPS else None
 
     def _creeps(self, state: State, certificate: Certificate) -> bool:
         """Whether a step brought next to nothing: of a bound that is proven, or of what the model promises."""

@@ -15,7 +15,7 @@ from thalweg.core.vector import Any1D, Vector, eps
 from thalweg.methods.method import Method, State
 
 #: Version of the format. A reader refuses a version that it does not know.
-FORMAT = 1
+FORMAT = 2
 
 REMEDY = "start afresh: its file was changed"
 
