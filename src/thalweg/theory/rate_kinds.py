@@ -83,8 +83,15 @@ class Rate:
         return ", ".join(parts)
 
     def __str__(self) -> str:
+        return f"{self._verdict}: {self.why}"
+
+    def __repr__(self) -> str:
+        return f"Rate({self._verdict})"
+
+    @property
+    def _verdict(self) -> str:
         figures = f", {self.figures}" if self.figures else ""
-        return f"{self.kind}{figures} (confidence {self.confidence:.2f}): {self.why}"
+        return f"{self.kind}{figures} (confidence {self.confidence:.2f})"
 
 
 def _factor(q: float) -> str:
