@@ -172,3 +172,12 @@ def test_a_step_of_numpys_leaves_float32_what_it_is(method):
 def test_curvature_beyond_floating_point_is_tuned_for(method):
     tiny = tw.problem(lambda x: 1e-309 * (x**2).sum(), x0=[1.0, 2.0])
     assert np.isfinite(tw.solve(tiny, method(), max_steps=3).value)
+
+
+@pytest.mark.parametrize("step_size", [0.005, 0.015])
+def test_a_good_step_in_single_precision_ends_at_its_floor(step_size):
+    slopes = np.array([100, 30, 3], np.float32)
+    problem = tw.problem(lambda x: 1 + (slopes * (x - 10) ** 2).sum() / 2, x0=np.array([0, 5, 2], np.float32))
+    found = tw.solve(problem, tw.GradientDescent(step_size), max_steps=5000)
+    assert found.status is Status.PRECISION_FLOOR
+    assert found.value - 1 <= found.certificate.gap

@@ -102,3 +102,13 @@ def test_bad_settings_are_refused(make):
     with pytest.raises(InputError) as caught:
         make()
     assert caught.value.remedy
+
+
+def test_matrices_computed_in_single_precision_are_symmetric_enough():
+    rng = np.random.default_rng(0)
+    rows, weights = rng.normal(size=(200, 20)).astype(np.float32), rng.random(200).astype(np.float32)
+    matrix = (rows * weights[:, None]).T @ rows
+    assert np.abs(matrix - matrix.T).max() > 0
+    Precondition(matrix)
+    with pytest.raises(InputError, match="not symmetric"):
+        Precondition(np.array([[1.0, 2e-3], [0.0, 1.0]]))

@@ -9,6 +9,9 @@ import numpy as np
 from thalweg.core.check import checked_number
 from thalweg.core.errors import InputError
 
+#: Largest asymmetry, beside sqrt(size) times the largest entry, of a matrix computed in single precision.
+ASYMMETRY = 8 * float(np.finfo(np.float32).eps)
+
 
 def real_array(name: str, value: Any, remedy: str) -> np.ndarray:
     """What was given as an array of float64, of any shape.
@@ -40,7 +43,8 @@ def check_symmetric(name: str, matrix: np.ndarray) -> None:
         InputError: It is not.
 
     """
-    if np.abs(matrix - matrix.T).max() > 1e-8 * np.abs(matrix).max():
+    apart = np.abs(matrix - matrix.T).max(initial=0.0)
+    if apart > ASYMMETRY * np.sqrt(len(matrix)) * np.abs(matrix).max(initial=0.0):
         raise InputError(f"{name} is not symmetric", "give (M + M')/2")
 
 

@@ -14,15 +14,16 @@ import numpy as np
 from thalweg.core.check import checked_number
 from thalweg.core.errors import InputError
 from thalweg.core.records import Status
-from thalweg.core.vector import Any1D, finite
+from thalweg.core.vector import Any1D, eps, finite
 from thalweg.methods.check import check_flag, checked_curvatures
 from thalweg.methods.method import Method, Noise, State, ceiling
 
-EPS = float(np.finfo(np.float64).eps)
 #: A step that raises the objective is halved at most this often before the run is called diverged.
 MAX_HALVINGS = 60
 #: Steps without a new lowest value after which a given step is too long, if each promises this share of |f| or more.
-MOST_BARREN, PROMISED = 30, 1e6 * EPS
+MOST_BARREN, PROMISED = 30, 2e-10
+#: The least such share in units of rounding, which hides smaller falls.
+RESOLVED = 1e3
 #: Largest sqrt(beta) where f is no quadratic: falls by 0.96 a step are never given up for faster ones that may be.
 MOST_MOMENTUM = 0.98
 #: Longest step that tuning takes.
@@ -82,7 +83,7 @@ def _evaluated(point: Any, x: Any1D) -> Any:
 
 
 def _higher(point: Any, value: float) -> bool:
-    return not point.value <= value + 8 * EPS * abs(value)
+    return not point.value <= value + 8 * eps(point.x) * abs(value)
 
 
 # --- Gradient descent -----------------------------------------------------------------------------------------------
@@ -139,7 +140,8 @@ class GradientDescent(Method):
             point = _evaluated(state.point, state.point.x - alpha * state.point.gradient)
             memory = dict(state.memory)
             lowest = min(memory.get("lowest", math.inf), state.point.value)
-            barren = state.decrement > PROMISED * abs(state.point.value) and not point.value < lowest
+            share = max(PROMISED, RESOLVED * eps(point.x))
+            barren = state.decrement > share * abs(state.point.value) and not point.value < lowest
             memory.update(lowest=lowest, barren=memory.get("barren", 0) + 1 if barren else 0)
             following = _proposed(point, alpha, memory, 2.0)
             return replace(following, failure=Status.DIVERGED) if memory["barren"] > MOST_BARREN else following

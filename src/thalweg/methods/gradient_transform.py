@@ -13,6 +13,7 @@ from thalweg.core.check import checked_number
 from thalweg.core.errors import InputError
 from thalweg.core.operator import LinearOperator
 from thalweg.core.vector import Any1D, flat, leafwise, like, norm
+from thalweg.methods.check import check_symmetric
 
 
 class GradientTransform(ABC):
@@ -101,8 +102,12 @@ class Precondition(GradientTransform):
             raise InputError(f"P={self.P!r:.60} is no array of numbers", "give a diagonal or a matrix") from None
         if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[0] != array.shape[1]):
             raise InputError(f"P has shape {array.shape}", "give a diagonal (size,) or a matrix (size, size)")
-        if not np.isfinite(array).all() or not _positive_definite(array):
-            raise InputError("P is not positive definite, or holds a number that is not finite", "correct it")
+        if not np.isfinite(array).all():
+            raise InputError("P holds a number that is not finite", "correct it")
+        if array.ndim == 2:
+            check_symmetric("P", array)
+        if not _positive_definite(array):
+            raise InputError("P is not positive definite", "give a positive definite matrix, or a diagonal above 0")
         object.__setattr__(self, "P", array)
 
     def __call__(self, x: Any1D, gradient: Any1D) -> Any1D:
@@ -121,11 +126,9 @@ class Precondition(GradientTransform):
 
 
 def _positive_definite(array: np.ndarray) -> bool:
-    """Whether a diagonal is positive, or a matrix symmetric up to rounding and positive definite."""
+    """Whether a diagonal is positive, or a symmetric matrix positive definite."""
     if array.ndim == 1:
         return bool((array > 0).all())
-    if np.abs(array - array.T).max(initial=0.0) > 1e-8 * np.abs(array).max(initial=0.0):
-        return False
     try:
         np.linalg.cholesky(array)
     except np.linalg.LinAlgError:

@@ -24,7 +24,6 @@ from thalweg.core.vector import Any1D, as_vector, flat, leafwise, like
 from thalweg.linalg import Factor, factor
 from thalweg.methods.check import check_count, check_symmetric, real_array
 
-DEFINITE = "give a positive definite matrix, or its diagonal"
 #: Diagonal entries of a Hessian below this share of the largest are taken to be that large.
 LEAST_DIAGONAL = 1e-6
 
