@@ -60,3 +60,8 @@ def test_values_that_end_flat_far_from_zero_are_judged_by_their_limit():
     found = rate(0.46 + 0.23 * 0.15 ** np.arange(13.0))
     assert found.kind is RateKind.LINEAR, found
     assert found.q == pytest.approx(0.15, rel=0.01)
+
+
+@pytest.mark.parametrize("fall", [lambda k: -k, lambda k: 1000 - k, lambda k: -np.sqrt(k), lambda k: -(k**2)])
+def test_what_falls_forever_has_no_rate(fall):
+    assert rate(fall(np.arange(1.0, 200.0))).kind is RateKind.UNDECIDED

@@ -281,9 +281,11 @@ def _compared(
     # Without a minimum (nan) no gap is known, and none is below the target.
     trace = solution.trace
     gaps = trace["value"] - minimum if len(trace) else np.zeros(0)
-    # A momentum method may dip below the target and rise again: what counts is staying there.
+    # A momentum method may dip below the target and rise again: what counts is staying there, or a dip that was kept.
     above = np.flatnonzero(~(gaps <= target))
     first = int(above[-1]) + 1 if len(above) else 0
+    if first == len(gaps) and solution.status.success and (gaps <= target).any():
+        first = int(np.argmax(gaps <= target))
     reached = first < len(gaps)
     at = {name: float(trace[name][first]) if reached else math.nan for name in ("step", "passes", "seconds")}
     return Compared(

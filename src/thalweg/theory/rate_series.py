@@ -32,6 +32,8 @@ TO_ZERO, FAR_TO_ZERO = 1e-2, 1e-6
 #: Residual of a fall to a floor in sight as a share of that of a fall to zero, up to which it is one, where neither is
 #: adequate; and the same where most of either is noise.
 ABOVE_OTHERS, ABOVE_NOISE = 0.5, 0.8
+#: Distance to an estimated limit, beside the fall of all values, beyond which nothing was seen of it.
+FARTHEST = 1e3
 #: Powers of k below which a sequence is slower than all of them.
 SLOWEST = 1e-6
 #: Falls of log(f_k - f_n) at the end of a record that stopping alone does not make: in a slow sequence the last ones
@@ -84,8 +86,13 @@ def rate_of_values(values: np.ndarray, limit: float | None, unit: float) -> Rate
     rises = _rise(values) if floor is None else ""
     if rises:
         return Rate(RateKind.UNDECIDED, limit=limit, why=rises)
-    seen = _unknown_limit(values, floor, unit) if limit is None else _known_limit(values, limit, floor, unit)
-    return seen.rate
+    if limit is not None:
+        return _known_limit(values, limit, floor, unit).rate
+    rate = _unknown_limit(values, floor, unit).rate
+    if rate.limit is not None and values.min() - rate.limit > FARTHEST * np.ptp(values):
+        why = f"{len(values)} values fall by {np.ptp(values):.3g} in all, and nothing tells to what; give limit= if it is known"
+        return Rate(RateKind.UNDECIDED, limit=None, why=why)
+    return rate
 
 
 def _still_falls(values: np.ndarray, limit: float | None) -> bool:
