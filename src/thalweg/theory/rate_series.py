@@ -90,7 +90,8 @@ def rate_of_values(values: np.ndarray, limit: float | None, unit: float) -> Rate
         return _known_limit(values, limit, floor, unit).rate
     rate = _unknown_limit(values, floor, unit).rate
     if rate.limit is not None and values.min() - rate.limit > FARTHEST * np.ptp(values):
-        why = f"{len(values)} values fall by {np.ptp(values):.3g} in all, and nothing tells to what; give limit= if it is known"
+        fallen = f"{len(values)} values fall by {np.ptp(values):.3g} in all"
+        why = f"{fallen}, and nothing tells to what; give limit= if it is known"
         return Rate(RateKind.UNDECIDED, limit=None, why=why)
     return rate
 
