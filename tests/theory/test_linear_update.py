@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from thalweg.methods.rules_momentum import MomentumStep, NagGsStep, PlainStep
-from thalweg.theory.linear_update import read_off, start_of
+from thalweg.theory.linear_update import first_differs, read_off, start_of
 from tolerances import arithmetic
 
 VALUES, CENTRE = np.array([0.2, 1.0, 3.0]), np.array([1.0, -2.0, 0.5])
@@ -25,10 +25,8 @@ def test_the_map_makes_the_steps_of_the_rule(rule):
     x = mean = CENTRE + 2.0
     slots = rule.init(x)
     state = start_of(rule, x, averaged=True)
-    step = read_off(rule, VALUES, CENTRE, alpha, 1.0, weight)
     for count, e in enumerate(noise, start=1):
-        if count == 1 and getattr(rule, "dampening", 0):  # its first gradient is undampened; SGD has none of it
-            e = -VALUES * (x - CENTRE) - getattr(rule, "weight_decay", 0.0) * x
+        step = read_off(rule, VALUES, CENTRE, alpha, 1.0, weight, first=count == 1 and first_differs(rule))
         x, slots = rule.update(x, VALUES * (x - CENTRE) + e, slots, alpha, count)
         mean = mean + weight * (x - mean)
         state = np.einsum("mij,mj->mi", step.A, state) + step.c + step.r * e[:, None]
@@ -54,6 +52,11 @@ def test_updates_in_a_row_and_what_they_tend_to(rule):
     settled = step.stationary(variances)
     np.testing.assert_allclose(settled[0], mean, **tight)
     np.testing.assert_allclose(settled[1], covariance, **tight)
+
+
+def test_only_dampened_momentum_starts_by_an_update_of_its_own():
+    assert [first_differs(rule) for rule in RULES] == [False, False, False, True, False, False]
+    assert not first_differs(MomentumStep(0.0, dampening=0.5))
 
 
 def test_too_long_a_step_is_not_stable():

@@ -135,27 +135,59 @@ def test_one_run_in_ten_and_nine_are_below_at_the_ends_of_the_interval():
     assert early[0] == pytest.approx(target, rel=0.1)
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.7])
+@pytest.mark.parametrize(("momentum", "dampening"), [(0.0, 0.0), (0.7, 0.0), (0.7, 0.4)])
 @pytest.mark.parametrize(("n", "batch"), [(4, 1), (3, 2), (4, 4)])
-def test_shuffled_epochs_beside_every_order(n, batch, momentum):
+def test_shuffled_epochs_beside_every_order(n, batch, momentum, dampening):
     """The mean over all orders of two epochs of a sum whose examples differ by linear terms."""
     rng = np.random.default_rng(0)
     e = rng.normal(size=(n, 1))
     problem = tw.Noisy(tw.Quadratic(np.diag([0.5]), b=[1.0], x0=[-3.0], c=1.0), e)
     noise = np.square(problem.vectors).mean(axis=0)
-    method = SGD(0.3, momentum=momentum, batch_size=batch)
+    method = SGD(0.3, momentum=momentum, dampening=dampening, batch_size=batch)
     values = []
     for orders in itertools.product(itertools.permutations(range(n)), repeat=2):
-        x, m = -3.0, 0.0
+        x, m = -3.0, None
         for order in orders:
             for start in range(0, n, batch):
                 chosen = list(order[start : start + batch])
                 g = len(chosen) / batch * (0.5 * (x - 2)) + float(problem.vectors[chosen].sum()) / batch
-                m = momentum * m + g
+                m = g if m is None else momentum * m + (1 - dampening) * g
                 x -= 0.3 * m
         values.append(0.25 * (x - 2) ** 2)
     found = SecondMoments(method, [0.5], [-5.0], GradientNoise(noise, examples=n)).gaps(2)
     assert found == pytest.approx(np.mean(values), rel=arithmetic(operations=10_000))
+
+
+def dampened_run(start, noise, alpha=0.1, beta=0.9, dampening=0.5):
+    """f = x^2/2 followed by m_1 = g_1, m <- beta m + (1 - dampening) g, x <- x - alpha m, written out."""
+    x, m, visited = start, 0.0, [start]
+    for count, e in enumerate(noise):
+        m = x + e if count == 0 else beta * m + (1 - dampening) * (x + e)
+        x -= alpha * m
+        visited.append(x)
+    return np.array(visited)
+
+
+@pytest.mark.parametrize("variance", [0.0, 2.0])
+def test_dampened_momentum_starts_as_the_whole_first_gradient(variance):
+    """The mean is the run without noise; the variance the sum of its squared responses to unit noise at each update."""
+    moments = SecondMoments(SGD(0.1, momentum=0.9, dampening=0.5, batch_size=1), [1.0], [3.0], GradientNoise(variance))
+    spread = sum(dampened_run(0.0, unit) ** 2 for unit in np.eye(40))
+    exact = 0.5 * (dampened_run(3.0, np.zeros(40)) ** 2 + variance * spread)
+    np.testing.assert_allclose(moments.gaps(np.arange(41)), exact, rtol=arithmetic(operations=1000))
+    assert moments.gaps(40) == pytest.approx(exact[40], **EXACT)  # asked alone, in one go
+    if not variance:
+        # m_1 = 3, x_1 = 2.7; m_2 = 2.7 + 1.35, x_2 = 2.295
+        np.testing.assert_allclose(moments.gaps([0, 1, 2]), [4.5, 0.5 * 2.7**2, 0.5 * 2.295**2], rtol=1e-12)
+        assert moments.until(2.0).steps == np.flatnonzero(exact > 2.0)[-1] + 1
+
+
+def test_dampened_momentum_whose_noise_grows():
+    """A growth too small to matter takes the way of noise that depends on f - f*."""
+    method = SGD(0.1, momentum=0.9, dampening=0.5, batch_size=1)
+    exact = 0.5 * dampened_run(3.0, np.zeros(5)) ** 2
+    found = SecondMoments(method, [1.0], [3.0], GradientNoise(0.0, 1e-12)).gaps(np.arange(6))
+    np.testing.assert_allclose(found, exact, rtol=1e-9)
 
 
 def test_noise_that_grows_with_the_gap():
@@ -255,12 +287,34 @@ def test_what_is_not_linear_is_refused():
         with pytest.raises(tw.InputError, match="no second moments"):
             SecondMoments(bad, [1.0], [1.0], GradientNoise(1.0))
     moments = SecondMoments(plain(0.1), [1.0], [1.0], GradientNoise(1.0))
-    for steps in (-1, 1.5, [], "a"):
+    for steps in (-1, 1.5, [], "a", True, [[1], [1, 2]], math.nan, math.inf, [1, math.inf], 1e20, 10**16, 10**30):
         with pytest.raises(tw.InputError, match="steps"):
             moments.gaps(steps)
-    with pytest.raises(tw.InputError, match="target"):
-        moments.until(0.0)
+    assert moments.gaps([10**15, 0.0]).tolist() == pytest.approx([moments.plateau, 0.5], **EXACT)
+    for target in (0.0, -1.0, math.nan, "a", None, True):
+        with pytest.raises(tw.InputError, match="target"):
+            moments.until(target)
+    for noise in (1.0, None, {"variances": 1.0}):
+        with pytest.raises(tw.InputError, match="noise"):
+            SecondMoments(plain(0.1), [1.0], [1.0], noise)
     with pytest.raises(tw.InputError, match="variances"):
         SecondMoments(plain(0.1), [1.0], [1.0], GradientNoise([1.0, 2.0]))
     with pytest.raises(tw.InputError, match="one distance"):
         SecondMoments(plain(0.1), [1.0, 2.0], [1.0], GradientNoise(1.0))
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("variances", (-1.0, [1.0, -1.0], math.nan, math.inf, "a", "1", None, True, 1j, [[1.0], [1.0, 2.0]])),
+        ("growth", (-5, [1.0, -1.0], math.nan, math.inf, "a", None)),
+        ("examples", (-3, 0, 2.5, 3.0, math.nan, "a", True)),
+        ("size", (-3, 0, 2.5, "a", True)),
+    ],
+)
+def test_noise_that_cannot_be_is_refused(name, values):
+    for value in values:
+        with pytest.raises(tw.InputError, match=name):
+            GradientNoise(**({"variances": 1.0} | {name: value}))
+    # Along nodes of two Gauss rules, of which one is taken from the other, some lose.
+    assert GradientNoise([1.0, 0.0], [-1.0, 2.0], np.int64(5), size=10).examples == 5

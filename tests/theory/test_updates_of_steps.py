@@ -31,6 +31,16 @@ def test_groups_are_the_updates_in_order(schedule, average):
             assert updates.averaged(done) == bool(average.weights(1, max(13 * done, 1)).any() and done)
 
 
+@pytest.mark.parametrize(("examples", "updates"), [(None, [1]), (8, [1]), (100, [1, 11, 1])])
+def test_the_first_update_of_dampened_momentum_is_alone(examples, updates):
+    dampened = UpdatesOfSteps(SGD(0.1, momentum=0.9, dampening=0.5, batch_size=8), examples)
+    assert [group.updates for group in dampened.groups(0)] == updates
+    assert [group.first for group in dampened.groups(0)] == [True] + [False] * (len(updates) - 1)
+    assert not any(group.first for group in dampened.groups(1))
+    assert (dampened.alike(0, 50), dampened.alike(1, 50)) == (1, 50)
+    assert UpdatesOfSteps(SGD(0.1, momentum=0.9, batch_size=8), examples).alike(0, 50) == 50
+
+
 def test_steps_that_differ_are_not_one_block():
     constant = UpdatesOfSteps(SGD(0.1), None)
     assert constant.alike(0, 10**9) == 10**9

@@ -71,6 +71,11 @@ def start_of(rule: UpdateRule, x: np.ndarray, averaged: bool) -> np.ndarray:
     return np.stack([x, *_vectors(rule.init(x)).values()] + [x] * averaged, axis=1)
 
 
+def first_differs(rule: UpdateRule) -> bool:
+    """Whether the first update has a map of its own: dampened momentum starts as the whole first gradient."""
+    return isinstance(rule, MomentumStep) and rule.momentum > 0 and rule.dampening > 0
+
+
 def read_off(
     rule: UpdateRule,
     values: np.ndarray,
@@ -78,6 +83,7 @@ def read_off(
     step_size: float,
     fraction: float,
     weight: float | None,
+    first: bool = False,
 ) -> LinearUpdate:
     """The update that a linear rule makes on f = sum lambda_i (x_i - centre_i)^2 / 2, from its own code.
 
@@ -88,10 +94,11 @@ def read_off(
         step_size: alpha.
         fraction: Of a whole batch: of its gradient, and of the variance of a sum over it.
         weight: c of the average, mean <- mean + c (x - mean); None without one.
+        first: Whether it is the first of all, which matters where ``first_differs``.
 
     """
-    first = rule.init(centre)
-    names = list(_vectors(first))
+    start = rule.init(centre)
+    names = list(_vectors(start))
     size, m = 1 + len(names), len(values)
     # One column a unit state, after that of zero, and a last one of unit noise at zero.
     states = np.zeros((size + 2, size, m))
@@ -99,9 +106,8 @@ def read_off(
     x = states[:, 0]
     gradient = fraction * values * (x - centre)
     gradient[-1] += 1.0
-    slots: Slots = first | {name: states[:, k + 1] for k, name in enumerate(names)}
-    # The first update differs from others only in what is not yet carried along, which is zero there.
-    moved, after = rule.update(x, gradient, slots, step_size, 2)
+    slots: Slots = start | {name: states[:, k + 1] for k, name in enumerate(names)}
+    moved, after = rule.update(x, gradient, slots, step_size, 1 if first else 2)
     out = np.stack([np.asarray(moved), *(after[name] for name in names)], axis=1)
     constant = out[0].T
     columns = out[1:].transpose(2, 1, 0) - constant[:, :, None]

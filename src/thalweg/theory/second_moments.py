@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
+import numbers
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 from scipy.special import gammaincinv
 
+from thalweg.core.check import checked_number
 from thalweg.core.errors import InputError
 from thalweg.methods.averaging import ExponentialAverage
 from thalweg.methods.method import Method
@@ -54,10 +56,13 @@ class GradientNoise:
     model is variance_i + growth_i (f - f*), as of least squares whose rows have about equal lengths.
 
     Attributes:
-        variances: sigma_i^2 of one example's gradient along each eigenvector at the minimum: shape (m,) or a number.
-        growth: What each gains per unit of f - f*: shape (m,) or a number.
+        variances: sigma_i^2 >= 0 of one example's gradient along each eigenvector at the minimum: (m,) or a number.
+        growth: What each gains per unit of f - f*: shape (m,) or a number; at least 0 unless ``size`` is given.
         examples: n of a finite sum, of which an epoch is a step; None for fresh examples without end: an update is.
         size: Parameters; where eigenvalues are nodes of a Gauss rule, variances stand for the mean over so many.
+
+    Raises:
+        InputError: Naming what is no number, is negative or not finite, or no whole number >= 1.
 
     """
 
@@ -65,6 +70,16 @@ class GradientNoise:
     growth: Any = 0.0
     examples: int | None = None
     size: int | None = None
+
+    def __post_init__(self) -> None:
+        _finite("variances", self.variances, negative=False)
+        # Growth along nodes is a difference of two Gauss rules, each with nodes of its own: some only lose.
+        _finite("growth", self.growth, negative=self.size is not None)
+        counts: dict[str, Any] = {"examples": self.examples, "size": self.size}
+        for name, value in counts.items():
+            whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+            if value is not None and not (whole and value >= 1):
+                raise InputError(f"{name}={value!r:.60}: expected a whole number >= 1", f"or leave {name} out")
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +129,7 @@ class SecondMoments:
         minimiser: The minimiser along each eigenvector, shape (m,): needed with weight decay, which pulls to zero.
 
     Raises:
-        InputError: The update is not linear (``why_not_linear``), or shapes disagree.
+        InputError: The update is not linear (``why_not_linear``), shapes disagree, or ``noise`` is something else.
 
     Example:
         >>> from thalweg.methods import SGD
@@ -130,6 +145,8 @@ class SecondMoments:
     def __init__(
         self, method: Stochastic, eigenvalues: Any, away: Any, noise: GradientNoise, minimiser: Any = None
     ) -> None:
+        if not isinstance(noise, GradientNoise):
+            raise InputError(f"noise={noise!r:.60}", "give GradientNoise(variances)")
         values, distance = checked_spectrum(eigenvalues, away)
         why = why_not_linear(method, noise.examples is not None, minimiser is not None)
         if why or not method.is_tuned:
@@ -146,7 +163,7 @@ class SecondMoments:
         self.method, self.rule = method, method.rule()
         self.updates = UpdatesOfSteps(method, noise.examples)
         self.coupled = bool(self.growth.any()) or method.step_for_noise is not None
-        self._powers: dict[tuple[float, float | None, float], list[LinearUpdate]] = {}
+        self._powers: dict[tuple[float, float | None, float, bool], list[LinearUpdate]] = {}
         self._steps: dict[float, list[LinearUpdate]] = {}
         self._block = 1
 
@@ -156,16 +173,15 @@ class SecondMoments:
         """E[f - f*] after so many steps of the method (epochs of a finite sum), shape of ``steps``.
 
         Args:
-            steps: Whole numbers >= 0.
+            steps: Whole numbers >= 0, of ``MAX_STEADY`` updates at most.
 
         Raises:
             InputError: They are none.
 
         """
-        wanted = np.asarray(steps)
-        whole = wanted.dtype.kind in "iu" or (wanted.dtype.kind == "f" and (wanted == np.floor(wanted)).all())
-        if not whole or not wanted.size or (wanted < 0).any():
-            raise InputError(f"steps={steps!r:.60}", "give whole numbers of steps, at least 0")
+        wanted, most = _finite("steps", steps, negative=False), MAX_STEADY // self.updates.count
+        if not wanted.size or (wanted != np.floor(wanted)).any() or (wanted > most).any():
+            raise InputError(f"steps={steps!r:.60}", f"give whole numbers of steps, from 0 to {most:,}")
         found: dict[int, float] = {}
         state, done = self._start(), 0
         for mark in np.unique(wanted).astype(np.int64).tolist():
@@ -210,8 +226,11 @@ class SecondMoments:
             Steps inf where it settles above the target, or diverges; nan where ``MAX_UPDATES`` of a schedule did not
             bring it there.
 
+        Raises:
+            InputError: The target is no positive number.
+
         """
-        if not target > 0:
+        if not checked_number("target", target, "give a positive f - f*", allow_infinity=True) > 0:
             raise InputError(f"target={target!r}", "give a positive f - f*")
         steps: list[float] = []
         gaps: list[float] = []
@@ -339,7 +358,7 @@ class SecondMoments:
 
     def _squared(self, done: int, alpha: float) -> list[LinearUpdate]:
         """The map of the step after ``done``, to be followed by its powers; kept where all steps are the same."""
-        if not self.updates.same:
+        if not self.updates.same or self.updates.apart(done):
             return [self._epoch(done, alpha)]
         if alpha not in self._steps:
             self._steps.clear()
@@ -355,12 +374,12 @@ class SecondMoments:
         scale, correlated = self.updates.batch_law
         response = np.zeros_like(state.mean)
         size = 1
-        for share, weight, count, fraction in self.updates.groups(done):
+        for share, weight, count, fraction, first in self.updates.groups(done):
             while count:
                 block = 1 << (min(count, 2 * size).bit_length() - 1)
                 gap = self._energy(state, 0)
                 while True:
-                    power = self._power(alpha * share, weight, fraction, block)
+                    power = self._power(alpha * share, weight, fraction, block, first)
                     later = self._energy(_applied([power], 1, state, scale * self._variances(gap)), 0)
                     if block == 1 or _change((gap,), (later,)) <= CHANGE:
                         break
@@ -375,21 +394,21 @@ class SecondMoments:
     def _epoch(self, done: int, alpha: float) -> LinearUpdate:
         """The map of the step after ``done``, for noise whose variance is that of single examples."""
         whole: LinearUpdate | None = None
-        for share, weight, count, fraction in self.updates.groups(done):
-            part = self._power(alpha * share, weight, fraction, count)
+        for share, weight, count, fraction, first in self.updates.groups(done):
+            part = self._power(alpha * share, weight, fraction, count, first)
             whole = part if whole is None else part.after(whole)
         assert whole is not None
         scale, correlated = self.updates.batch_law
         Q = scale * (whole.Q - correlated * whole.r[:, :, None] * whole.r[:, None, :])
         return LinearUpdate(whole.A, whole.c, Q, 0.0 * whole.r)
 
-    def _power(self, alpha: float, weight: float | None, fraction: float, count: int) -> LinearUpdate:
+    def _power(self, alpha: float, weight: float | None, fraction: float, count: int, first: bool) -> LinearUpdate:
         """So many equal updates."""
-        key = (alpha, weight, fraction)
+        key = (alpha, weight, fraction, first)
         if key not in self._powers:
             if len(self._powers) >= MAX_MAPS:
                 self._powers.clear()
-            self._powers[key] = [read_off(self.rule, self.values, self.centre, alpha, fraction, weight)]
+            self._powers[key] = [read_off(self.rule, self.values, self.centre, alpha, fraction, weight, first)]
         squares = self._powers[key]
         while 1 << len(squares) <= count:
             squares.append(squares[-1].after(squares[-1]))
@@ -432,10 +451,23 @@ def _change(before: tuple[float, ...], after: tuple[float, ...]) -> float:
     )
 
 
-def _per_direction(name: str, numbers: Any, shape: tuple[int, ...]) -> np.ndarray:
-    array = np.asarray(numbers, dtype=np.float64)
-    if array.shape not in ((), shape) or not np.isfinite(array).all():
-        raise InputError(f"{name} has shape {array.shape}, or is not finite", f"give a number, or shape {shape}")
+def _finite(name: str, given: Any, negative: bool) -> np.ndarray:
+    """What is given as an array of finite numbers, at least 0 unless they may be negative."""
+    try:
+        array = np.asarray(given)
+    except ValueError:  # rows of different lengths
+        array = np.asarray(None)
+    plain = array.dtype.kind in "iuf"
+    if not plain or not np.isfinite(array).all() or not (negative or (array >= 0).all()):
+        bound = "" if negative else " >= 0"
+        raise InputError(f"{name}={given!r:.60}", f"give finite numbers{bound}")
+    return array.astype(np.float64)
+
+
+def _per_direction(name: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
+    array = _finite(name, given, negative=True)
+    if array.shape not in ((), shape):
+        raise InputError(f"{name} has shape {array.shape}", f"give a number, or shape {shape}")
     return np.array(np.broadcast_to(array, shape))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from thalweg.methods.averaging import Average
 from thalweg.methods.schedule import Constant
 from thalweg.methods.stochastic import BATCH_SIZE, Stochastic
+from thalweg.theory.linear_update import first_differs
 
 #: Shares and weights that differ by less, relatively, count as one: within a step, and over a block of steps, whose
 #: middle then stands for it.
@@ -29,6 +30,7 @@ class Group(NamedTuple):
         weight: In the average; None without one.
         updates: How many.
         fraction: Of a whole batch.
+        first: Whether it is the very first update, of a rule where that one differs.
 
     """
 
@@ -36,6 +38,7 @@ class Group(NamedTuple):
     weight: float | None
     updates: int
     fraction: float
+    first: bool = False
 
 
 class UpdatesOfSteps:
@@ -54,7 +57,12 @@ class UpdatesOfSteps:
         self.batch = asked if examples is None else min(asked, examples)
         self.count = 1 if examples is None else -(-examples // self.batch)
         self.same = isinstance(method.schedule, Constant) and method.average is None
+        self._first_differs = first_differs(method.rule())
         self._averaged_from = _first_weight(method.average)
+
+    def apart(self, done: int) -> bool:
+        """Whether the step after ``done`` is unlike all others, since it holds a first update that differs."""
+        return done == 0 and self._first_differs
 
     def averaged(self, done: int) -> bool:
         """Whether an average is returned after so many steps."""
@@ -71,19 +79,24 @@ class UpdatesOfSteps:
         shares, weights = self.pattern(done)
         ends = np.flatnonzero((np.diff(_grade(shares)) != 0) | (np.diff(_grade(weights)) != 0)) + 1
         last = 1.0 if self.examples is None else (self.examples - (self.count - 1) * self.batch) / self.batch
-        edges = sorted({0, *ends.tolist(), self.count, *([self.count - 1] if last < 1 else [])})
+        apart = self.apart(done)
+        own = ([1] if apart else []) + ([self.count - 1] if last < 1 else [])
+        edges = sorted({0, *ends.tolist(), self.count, *own})
         return [
             Group(
                 float(shares[a:b].mean()),
                 None if self.average is None else float(weights[a:b].mean()),
                 b - a,
                 last if b == self.count else 1.0,
+                apart and a == 0,
             )
             for a, b in itertools.pairwise(edges)
         ]
 
     def alike(self, done: int, count: int) -> int:
         """How many of the ``count`` steps after ``done`` are so much alike that the middle one stands for them."""
+        if self.apart(done):
+            return 1
         if self.same:
             return count
         first = self.pattern(done)
