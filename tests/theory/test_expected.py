@@ -125,3 +125,11 @@ def test_without_eigenvectors_the_noise_lies_where_it_acts(monkeypatch):
 def _arguments(model):
     noise, values, away = noise_of_sum(model)
     return values, away, noise
+
+
+def test_a_model_that_does_not_hold_at_the_start_foretells_nothing():
+    rows = np.random.default_rng(0).normal(size=(50, 3))
+    one_class = tw.FiniteSum(rows, np.ones(50), loss="logistic", l2=1e-4)
+    found = tw.compare(one_class, ["gradient-descent"], tol=1e-6, max_steps=20)
+    assert np.isnan(found.rows[0].prediction.steps)
+    assert "far" in found.rows[0].prediction.basis

@@ -184,7 +184,12 @@ def rehearsed(problem: Any, rehearsal: Rehearsal, method: Method, x: Any, target
         return _by_moments(problem, model, method, target, method.noisy, f"rehearsal on {rehearsal.rows} rows")
     if method.noisy or not commutes(method):
         return nothing("its steps depend on more than eigenvalues, on what is not quadratic")
-    return foresee(rehearsal, method, x, target)
+    seen = foresee(rehearsal, method, x, target)
+    if math.isinf(seen.steps) and getattr(method, "guard", False):
+        return nothing("its step is too long at the minimum, and the guard will shorten it")
+    if seen.steps < 1 and problem.at(x).value - problem.at(rehearsal.minimum).value > target:
+        return nothing("the curvature at the rehearsed minimum says nothing of the start, which is far")
+    return seen
 
 
 def commutes(method: Method) -> bool:
