@@ -16,7 +16,7 @@ import numpy as np
 from array_api_compat import array_namespace, is_torch_array
 
 from thalweg.core.errors import InputError
-from thalweg.core.tree import Tree, is_container, is_written_array, taken_apart
+from thalweg.core.tree import Tree, is_container, is_named_tuple, is_written_array, taken_apart
 
 Leaf: TypeAlias = Any
 """A NumPy array or a torch tensor of floating numbers, of any shape."""
@@ -118,7 +118,8 @@ def laid_out_like(a: Any, x: Any1D, name: str) -> Any1D:
     """What a user gives, as a vector in the layout of another: its keys, element types, library and device; a copy.
 
     Args:
-        a: As for ``as_vector``; the entries of a mapping in any order. It need not be finite.
+        a: As for ``as_vector``; the entries of a mapping in any order, lists for tuples or tuples for lists. It need
+            not be finite.
         x: The layout.
         name: What the caller calls it.
 
@@ -128,13 +129,17 @@ def laid_out_like(a: Any, x: Any1D, name: str) -> Any1D:
     """
     if type(a) is np.ndarray and isinstance(x, np.ndarray) and a.shape == x.shape and a.dtype == x.dtype:
         return a.copy()  # nearly always
-    given = _vector(a, name)
+    if isinstance(x, Vector) and isinstance(x.form, Tree):
+        seen = as_user_sees(a) if isinstance(a, Vector) else a
+        leaves = map(_leaf, x.form.leaves_of(seen, name), x.form.names(name))
+        given: Any1D = _one_library(Vector(tuple(leaves), x.form), name)
+    else:
+        given = _vector(a, name)
     if isinstance(given, Vector) and isinstance(x, Vector) and isinstance(x.form, tuple) and given.form != x.form:
         if not isinstance(given.form, tuple) or set(given.form) != set(x.form):
             raise InputError(f"{name} is {_described(given)}", f"lay it out like x, {_described(x)}")
         given = Vector(tuple(dict(zip(given.form, given.leaves, strict=True))[key] for key in x.form), x.form)
-    other = isinstance(x, Vector) and isinstance(x.form, Tree) and isinstance(given, Vector) and given.form != x.form
-    if other or _shapes(given) != _shapes(x):
+    if _shapes(given) != _shapes(x):
         raise InputError(f"{name} is {_described(given)}", f"lay it out like x, {_described(x)}")
     return like(x, flat(given))
 
@@ -292,8 +297,12 @@ def _vector(x: Any, name: str) -> Any1D:
     """What a user gives, as a vector of copies, finite or not."""
     if isinstance(x, Vector):
         return Vector(tuple(_leaf(leaf, name) for leaf in x.leaves), x.form)
-    if is_container(x) and any(map(is_container, x.values() if isinstance(x, Mapping) else x)):
-        entries, tree = taken_apart(x)
+    try:
+        nested = _is_nested(x)
+        entries, tree = taken_apart(x) if nested else ([], Tree("leaf"))
+    except RecursionError:
+        raise InputError(f"{name} holds itself, or is nested too deep", "give containers that end in arrays") from None
+    if nested:
         return _one_library(Vector(tuple(map(_leaf, entries, tree.names(name))), tree), name)
     if isinstance(x, Mapping):
         return _one_library(Vector(tuple(_leaf(a, f"{name}[{key!r}]") for key, a in x.items()), tuple(x)), name)
@@ -304,6 +313,12 @@ def _vector(x: Any, name: str) -> Any1D:
     if math.prod(leaf.shape) == 0:
         raise InputError(f"{name} has shape {tuple(leaf.shape)}", "give at least one number")
     return leaf if isinstance(leaf, np.ndarray) and leaf.ndim == 1 else Vector((leaf,), "array")
+
+
+def _is_nested(x: Any) -> bool:
+    """Whether a flat form cannot say how it is laid out: containers within a container, or a tuple with names."""
+    parts = x.values() if isinstance(x, Mapping) else x
+    return is_named_tuple(x) or (is_container(x) and any(map(is_container, parts)))
 
 
 def _one_library(x: Vector, name: str) -> Vector:
