@@ -126,3 +126,39 @@ def test_a_wrong_jacobian_is_told():
         find_root(lambda x: (x[0] ** 2, x[0] * x[1]), [2.0, 0.5], jacobian=lambda x: [[2 * x[0], 0], [x[1], -x[0]]])
     with pytest.raises(tw.InputError, match="max_steps=2.5"):
         find_root(np.cos, 1.0, max_steps=2.5)
+
+
+def right(x):
+    return np.diag([1.0, np.cos(x[1])])
+
+
+@pytest.mark.parametrize("start", [(1e8, 1e-3), (1e-3, 1e-3), (-1e15, 1.0)])
+def test_a_right_jacobian_is_taken_where_variables_differ_in_size(start):
+    found = find_root(lambda x: (x[0] - 2e8, np.sin(x[1]) - 0.5), start, jacobian=right)
+    assert found.status is Status.CONVERGED
+    np.testing.assert_allclose(found.x, [2e8, math.pi / 6], rtol=1e-9)
+
+
+@pytest.mark.parametrize(("row", "factor"), [(0, 1.5), (0, -1.0), (1, 1.5), (1, -1.0), (1, 0.0)])
+def test_a_wrong_row_is_told_where_variables_differ_in_size(row, factor):
+    def wrong(x):
+        return right(x) * np.where(np.arange(2) == row, factor, 1.0)[:, None]
+
+    with pytest.raises(tw.InputError, match=f"not that of F in row {row}"):
+        find_root(lambda x: (x[0] - 2e8, np.sin(x[1]) - 0.5), (1e8, 1e-3), jacobian=wrong)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rounding_of_F_is_no_error_of_its_jacobian(dtype):
+    """The first equation cannot see x1 for rounding; the second is constant along it."""
+    start = np.array([1e8, 1e-3], dtype)
+    find_root(lambda x: (x[0] + 1e-9 * x[1], x[1] ** 3), start, jacobian=lambda x: [[1, 1e-9], [0, 3 * x[1] ** 2]])
+    find_root(lambda x: x + 1e12, dtype(1.0), jacobian=np.ones_like, max_steps=1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_function_that_turns_within_the_steps_is_not_held_against_its_jacobian(dtype):
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        start = (1e8 * rng.normal(size=20)).astype(dtype)
+        find_root(np.sin, start, jacobian=lambda x: np.diag(np.cos(x)), max_steps=0)

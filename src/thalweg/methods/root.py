@@ -20,6 +20,8 @@ from thalweg.expr import jacobian as derive_jacobian
 
 #: Relative difference by which a given Jacobian is found wrong.
 WRONG = 0.1
+#: Other lengths of the steps whose differences must agree; no multiples of one another, as periods might be.
+LENGTHS = (8.0, math.sqrt(0.5), math.exp(-1.0), math.pi**-2)
 #: Share of the fall of ||F|| that the linear model promises which a step must bring, and the shortest step.
 SUFFICIENT, SHORTEST = 1e-4, 2.0**-40
 
@@ -123,20 +125,33 @@ class _Equations:
         return 2 * self.size if self.given is None and self._derived == self._differences else 1
 
     def check_given(self) -> None:
-        """Raise if a given Jacobian is not that of F: along one direction, where differences of two lengths agree."""
+        """Raise if a given Jacobian is not that of F: along one direction, where differences of all lengths agree.
+
+        Every entry moves by a step of its own size, and every equation is held against its own change: neither large
+        variables nor large equations hide the others, or are taken for errors.
+        """
         if self.given is None:
             return
-        entries = flat(self.x0).astype(np.float64)
-        way = generator(0).standard_normal(self.size)
-        given, found = self.slopes(self.x0) @ way, []
-        for widening in (1.0, 8.0):
-            h = widening * self.precision ** (1 / 3) * (1.0 + float(np.abs(entries).max()))
-            ahead, behind = (self.values(like(self.x0, entries + t * way)) for t in (h, -h))
-            found.append((ahead - behind) / (2 * h))
-        size = float(np.linalg.norm(found[0]))
-        agree = float(np.linalg.norm(found[0] - found[1])) <= 0.5 * WRONG * size
-        if agree and float(np.linalg.norm(given - found[0])) > WRONG * size:
-            raise InputError("the given jacobian is not that of F, as differences show", "leave it out")
+        entries, matrix = flat(self.x0).astype(np.float64), self.slopes(self.x0)
+        steps = self.precision ** (1 / 3) * (1.0 + np.abs(entries)) * generator(0).standard_normal(self.size)
+        with np.errstate(all="ignore"):
+            found, given, rounding = self._change(matrix, entries, steps, 1.0)
+            wrong = np.abs(found - given) > WRONG * np.abs(found) + rounding
+            # A function that turns within the steps has equal differences by chance, but not of many lengths.
+            for widening in LENGTHS if wrong.any() else ():
+                other = self._change(matrix, entries, steps, widening)[0]
+                wrong &= np.abs(found - other) <= 0.5 * WRONG * np.abs(found)
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise InputError(f"the given jacobian is not that of F in row {row}, as differences show", "leave it out")
+
+    def _change(self, matrix: np.ndarray, entries: np.ndarray, steps: np.ndarray, widening: float) -> list[np.ndarray]:
+        """F(x + d) - F(x - d), what a Jacobian says it is, and its rounding; over the widening of the steps d."""
+        ahead, behind = (like(self.x0, entries + t * steps) for t in (widening, -widening))
+        span = flat(ahead).astype(np.float64) - flat(behind)  # as the element type rounds it
+        after, before = self.values(ahead), self.values(behind)
+        rounding = 64 * self.precision * (np.abs(after) + np.abs(before) + np.abs(matrix) @ np.abs(entries))
+        return [change / widening for change in (after - before, matrix @ span, rounding)]
 
     def _differences(self, entries: np.ndarray) -> np.ndarray:
         """Central differences, whose error of eps^(2/3) leaves Newton's method its last digits."""
