@@ -219,12 +219,13 @@ def assert_listed(entry, end):
 
 
 @pytest.mark.parametrize("name", SQUARES)
-def test_levenberg_and_marquardt_reach_a_listed_minimum(name):
+def test_a_trust_region_reaches_a_listed_minimum_of_squares(name):
     entry = ZOO[name]
     slopes = tw.compile(tw.jacobian(entry.residuals), fuse=False)
     precise = {"xtol": 1e-15, "ftol": 1e-15, "gtol": 1e-15, "max_nfev": 2000}
     with np.errstate(all="ignore"):
-        end = least_squares(entry.residuals, np.array(entry.x0), jac=slopes, method="lm", **precise)
+        # Not method="lm": SciPy 1.17's port of MINPACK ends at once, now and then, by what was left in memory.
+        end = least_squares(entry.residuals, np.array(entry.x0), jac=slopes, method="trf", **precise)
     assert_listed(entry, end.x)
 
 
