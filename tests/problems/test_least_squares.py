@@ -81,7 +81,9 @@ def test_gauss_newton_on_points_fits_as_scipy_does():
             point = trial
             continue
         break
-    fitted, _ = curve_fit(lambda t, a, b: a * np.exp(b * t), T, Y, p0=[1.0, 0.0], ftol=1e-15, xtol=1e-15, gtol=1e-15)
+    fitted, _ = curve_fit(
+        lambda t, a, b: a * np.exp(b * t), T, Y, p0=[1.0, 0.0], method="trf", ftol=1e-15, xtol=1e-15, gtol=1e-15
+    )
     values = np.linalg.eigvalsh(curvature(fitted))
     reached = minimizer(values[-1] / values[0], np.finfo(float).eps, np.linalg.norm(fitted))
     assert np.linalg.norm(point.x - fitted) <= reached
