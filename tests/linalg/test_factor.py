@@ -58,3 +58,12 @@ def test_negative_curvature_still_descends():
     found, _, reached = preconditioned_cg(lambda v: matrix @ v, b, lambda r: r, 1e-10, 50)
     assert not reached
     assert b @ found > 0
+
+
+def test_a_definite_matrix_needs_no_common_scale_of_its_entries():
+    """Columns scaled by 1e8 and 1e-8 are the same system."""
+    core, scale = symmetric(np.array([1.0, 2.0, 5.0])), np.array([1e8, 1.0, 1e-8])
+    solve = factor(core * scale * scale[:, None])
+    assert solve.definite
+    right = np.array([1.0, -2.0, 3.0])
+    np.testing.assert_allclose(scale * solve(scale * right), np.linalg.solve(core, right), rtol=1e-12)

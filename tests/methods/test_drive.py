@@ -201,3 +201,18 @@ def test_single_precision_ends_at_its_floor(method, steps):
     least = tw.solve(wide, tol=1e-13).value
     assert wide.at(solution.x.astype(np.float64)).value - least <= solution.certificate.gap
     assert solution.certificate.gap <= 32 * eps(np.float32) * least
+
+
+@pytest.mark.parametrize("method", ["newton", "newton-cg", "bfgs"])
+def test_scales_far_apart_hide_no_minimum(method):
+    problem = tw.problem(lambda x: (1e8 * x[0] - 1) ** 2 + (1e-8 * x[1] - 1) ** 2, x0=np.zeros(2))
+    found = tw.solve(problem, method)
+    assert found.status is Status.CONVERGED
+    assert found.value <= found.certificate.gap + eps()
+
+
+def test_where_no_bound_is_known_nothing_is_a_floor_of_precision():
+    """A Hilbert matrix of twelve rows, singular to rounding: f* = -72, which SR1 does not reach."""
+    index = np.arange(12)
+    found = tw.solve(tw.Quadratic(1 / (index[:, None] + index + 1.0), np.ones(12)), "sr1")
+    assert found.certificate.kind is not CertificateKind.NONE or not found.status.success

@@ -181,3 +181,7 @@ def test_a_good_step_in_single_precision_ends_at_its_floor(step_size):
     found = tw.solve(problem, tw.GradientDescent(step_size), max_steps=5000)
     assert found.status is Status.PRECISION_FLOOR
     assert found.value - 1 <= found.certificate.gap
+
+
+def test_heavy_ball_claims_its_rate_on_quadratics_alone():
+    assert math.isnan(tw.HeavyBall().rate(100.0, 1.0, quadratic=False))

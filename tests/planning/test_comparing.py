@@ -3,13 +3,14 @@
 import json
 import math
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import thalweg as tw
-from thalweg.core.records import Status
-from thalweg.planning import compare
+from thalweg.core.records import Status, Trace
+from thalweg.planning import compare, comparing
 from tolerances import PROMISED, STEPS_ON_QUADRATIC
 
 
@@ -243,3 +244,35 @@ def test_comparisons_survive_a_pickle():
 def test_every_argument_is_checked_by_name(bad):
     with pytest.raises(tw.InputError, match=next(iter(bad)).removesuffix("s")):
         compare(quadratic(), **{"methods": ["newton"], **bad})
+
+
+@pytest.mark.parametrize(("status", "steps"), [(Status.CONVERGED, 1.0), (Status.BUDGET_SPENT, math.nan)])
+def test_a_dip_below_the_target_that_the_run_keeps_is_its_arrival(status, steps):
+    """Momentum rises again after its best point, which is what a run that has converged returns."""
+    run = compare(rosenbrock(), ["newton"])["newton"]
+    trace = Trace()
+    for k, value in enumerate((1.0, 1e-6, 1e-4)):
+        trace.append(step=k, value=value, passes=2.0 * k, seconds=0.1 * k)
+    solution = replace(run.solution, value=1e-6, status=status, trace=trace)
+    found = comparing._compared("nesterov", tw.Nesterov(), run.prediction, solution, None, 0.0, 1e-5)
+    np.testing.assert_equal((found.steps, found.passes), (steps, 2 * steps))
+
+
+def test_a_run_whose_mean_settles_above_the_target_may_touch_it():
+    rng = np.random.default_rng(11)
+    X = rng.normal(size=(400, 6))
+    table = tw.FiniteSum(X, np.sign(X @ rng.normal(size=6) + rng.normal(size=400)), "logistic", 1e-2)
+    found = compare(table, [tw.SGD(0.05, momentum=0.9, batch_size=32)], tol=1e-4, max_steps=50)
+    assert math.isinf(found.rows[0].prediction.steps)
+    assert found.rows[0].prediction.steps_interval[0] <= found.rows[0].steps
+    assert "settles above the target; single runs may touch it" in str(found)
+
+
+def test_steps_that_a_guard_will_shorten_are_not_foretold():
+    """Poisson's curvature is larger at the minimum than at the start, where the step was tuned."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 4))
+    table = tw.FiniteSum(X, rng.poisson(np.exp(0.6 * X @ rng.normal(size=4) + 0.5)).astype(float), "poisson", 1e-3)
+    found = compare(table, ["heavy-ball"], tol=1e-6)["heavy-ball"]
+    assert found.solution.status.success
+    assert not math.isinf(found.prediction.steps)

@@ -57,29 +57,32 @@ def factor(matrix: np.ndarray, precision: float = EPS) -> Factor:
     """
     from scipy.linalg import lapack  # loaded late: importing it takes longer than a small fit
 
-    diagonal = np.diag(matrix)
-    largest = float(np.abs(diagonal).max(initial=0.0))
     if not matrix.any():
         return Factor(lambda r: r.copy(), semidefinite=True)
-    floor = len(matrix) * precision
+    diagonal, floor = np.diag(matrix), len(matrix) * precision
     if diagonal.min() > TINY:
         scale = 1.0 / np.sqrt(diagonal)
-        scaled = matrix * scale
-        scaled *= scale[:, None]
-        lower, info = lapack.dpotrf(scaled.T, lower=1, clean=0)  # .T: symmetric, and already in Fortran order
+        # .T: symmetric, and already in Fortran order
+        lower, info = lapack.dpotrf(_scaled(matrix, scale).T, lower=1, clean=0)
         if info == 0 and np.diag(lower).min() ** 2 > floor:
             return Factor(functools.partial(_by_cholesky, lower, scale), definite=True, semidefinite=True)
+    largest = float(np.abs(diagonal).max())
     if largest == 0.0:  # indefinite: the size of what stands beside the diagonal is the only scale there is
         largest = float(np.abs(matrix).max()) / LEAST_DIAGONAL
     scale = 1.0 / np.sqrt(np.maximum(np.abs(diagonal), largest * LEAST_DIAGONAL))
-    scaled = matrix * scale
-    scaled *= scale[:, None]
+    scaled = _scaled(matrix, scale)
     if len(matrix) > LARGEST_EIGEN:
         return Factor(_shifted(scaled, scale))
     values, vectors = np.linalg.eigh(scaled)
     bent = bool(values[0] < -max(REAL_CURVATURE, floor) * max(values[-1], -values[0]))
     solve = _by_eigenvalues(values, vectors, scale, floor)
     return Factor(solve, curving=scale * vectors[:, 0] if bent else None, semidefinite=not bent)
+
+
+def _scaled(matrix: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    scaled = matrix * scale
+    scaled *= scale[:, None]
+    return scaled
 
 
 def _by_cholesky(lower: np.ndarray, scale: np.ndarray, r: np.ndarray) -> np.ndarray:

@@ -383,9 +383,8 @@ class _Run:
             certificate = self._in_full(state.point)
             beside = max(abs(state.point.value), self.target)
             return certificate.kind is not CertificateKind.NONE and certificate.gap <= 1e-4 * beside
-        if certificate.kind is CertificateKind.NONE:
-            return False
-        return certificate.kind is not CertificateKind.PROOF or certificate.gap <= 1e-4 * max(start, self.target)
+        small = certificate.gap <= 1e-4 * max(start, self.target)
+        return certificate.kind is CertificateKind.ESTIMATE or (certificate.kind is CertificateKind.PROOF and small)
 
     @property
     def _floor(self) -> float:
